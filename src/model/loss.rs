@@ -1,0 +1,150 @@
+//! Every way of missing something.
+//!
+//! Owns: the enum, its names (metrics, records) and what each means for the person who reads it. Must not own:
+//! counting (`stats`), reporting (`daemon`).
+
+/// Anything that may have been missed, one value for each cause (DESIGN 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Loss {
+    /// The kernel dropped connector events because our receive buffer was full (`SO_MEMINFO`, drops).
+    KernelOverflow,
+    /// The per-CPU sequence of connector messages had a gap that the drop counter does not explain.
+    SequenceGap,
+    /// The connector fell silent: the canary's exec was not heard.
+    SensorDeaf,
+    /// The sensor was stuck in one look and was replaced.
+    SensorStalled,
+    /// The channel from the sensor to the engine was full.
+    ChannelFull,
+    /// An exec was announced, and the process was gone before its descriptors could be read.
+    Vanished,
+    /// `/proc/PID` of a living process refused us.
+    AccessDenied,
+    /// A socket on fd 0-2 of which no lookup could say what it is.
+    SocketUnresolved,
+    /// A process known to matter was dropped from the table because the table was full.
+    ProcessEvicted,
+    /// A socket remembered for row 8 was dropped because the table was full.
+    MemoryEvicted,
+    /// An incident was closed early because there were too many.
+    IncidentEvicted,
+    /// More processes were followed than the kernel filter can list: all forks are heard instead.
+    FilterWidened,
+    /// A sweep did not get through all of /proc.
+    SweepIncomplete,
+    /// A record could not be written to the spool.
+    SpoolWrite,
+    /// Records were dropped from the spool to make room.
+    SpoolDropped,
+    /// A torn or damaged line was found in the spool.
+    SpoolTorn,
+    /// A record was larger than a line may be, and was shortened.
+    RecordShortened,
+    /// A syslog message could not be delivered because its record had been dropped from the spool first.
+    SyslogSkipped,
+}
+
+impl Loss {
+    /// All of them, in the order of the counters.
+    pub const ALL: [Loss; 18] = [
+        Loss::KernelOverflow,
+        Loss::SequenceGap,
+        Loss::SensorDeaf,
+        Loss::SensorStalled,
+        Loss::ChannelFull,
+        Loss::Vanished,
+        Loss::AccessDenied,
+        Loss::SocketUnresolved,
+        Loss::ProcessEvicted,
+        Loss::MemoryEvicted,
+        Loss::IncidentEvicted,
+        Loss::FilterWidened,
+        Loss::SweepIncomplete,
+        Loss::SpoolWrite,
+        Loss::SpoolDropped,
+        Loss::SpoolTorn,
+        Loss::RecordShortened,
+        Loss::SyslogSkipped,
+    ];
+
+    /// Its place in [`Loss::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Its name in metrics, status and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::KernelOverflow => "kernel_overflow",
+            Self::SequenceGap => "sequence_gap",
+            Self::SensorDeaf => "sensor_deaf",
+            Self::SensorStalled => "sensor_stalled",
+            Self::ChannelFull => "channel_full",
+            Self::Vanished => "vanished",
+            Self::AccessDenied => "access_denied",
+            Self::SocketUnresolved => "socket_unresolved",
+            Self::ProcessEvicted => "process_evicted",
+            Self::MemoryEvicted => "memory_evicted",
+            Self::IncidentEvicted => "incident_evicted",
+            Self::FilterWidened => "filter_widened",
+            Self::SweepIncomplete => "sweep_incomplete",
+            Self::SpoolWrite => "spool_write",
+            Self::SpoolDropped => "spool_dropped",
+            Self::SpoolTorn => "spool_torn",
+            Self::RecordShortened => "record_shortened",
+            Self::SyslogSkipped => "syslog_skipped",
+        }
+    }
+
+    /// What it means, in one sentence for the operator.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::KernelOverflow => "the kernel dropped events because they came faster than they were read",
+            Self::SequenceGap => "event numbers of one CPU jumped without a counted drop",
+            Self::SensorDeaf => {
+                "the kernel sent no event for our own test process; the socket was opened anew"
+            }
+            Self::SensorStalled => "the sensor hung on one process and was replaced",
+            Self::ChannelFull => "the engine did not keep up with the sensor",
+            Self::Vanished => "a process ended before its file descriptors could be read",
+            Self::AccessDenied => "a process's files in /proc could not be read (capabilities, LSM)",
+            Self::SocketUnresolved => "a socket's kind could not be found out by any means",
+            Self::ProcessEvicted => "more processes hang on tethers than the table holds",
+            Self::MemoryEvicted => "more one-way sockets are remembered than the table holds",
+            Self::IncidentEvicted => "more incidents are open than the table holds",
+            Self::FilterWidened => {
+                "more processes are followed than the kernel filter lists; all forks are heard"
+            }
+            Self::SweepIncomplete => "a sweep of /proc ended before its end",
+            Self::SpoolWrite => "a record could not be written to the spool",
+            Self::SpoolDropped => "old records were dropped from the spool to make room",
+            Self::SpoolTorn => "a torn or damaged line stands in the spool",
+            Self::RecordShortened => "a record was longer than a line may be and was shortened",
+            Self::SyslogSkipped => "records were dropped from the spool before syslog took them",
+        }
+    }
+
+    /// Whether processes may have been missed, so that /proc has to be swept again.
+    pub fn wants_sweep(self) -> bool {
+        matches!(
+            self,
+            Self::KernelOverflow
+                | Self::SequenceGap
+                | Self::SensorDeaf
+                | Self::SensorStalled
+                | Self::ChannelFull
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_are_places() {
+        for (place, loss) in Loss::ALL.iter().enumerate() {
+            assert_eq!(loss.index(), place, "{}", loss.name());
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Showing bytes that an attacker chose.
+//!
+//! Owns: the one escaping that log lines and terminals get, and cutting text at a length. Must not own: JSON's own
+//! escaping (serde_json does that).
+
+use std::fmt::Write as _;
+
+/// Bytes as one safe line: UTF-8 kept, control characters, bidirectional and line-separator characters, backslash
+/// and bytes that are not UTF-8 written as `\xNN` or `\u{N}`.
+pub fn escape(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            push(&mut out, c);
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(out, "\\x{byte:02x}");
+        }
+    }
+    out
+}
+
+/// Bytes as UTF-8, with U+FFFD for what is not; the flag says whether anything had to be replaced.
+pub fn lossy(bytes: &[u8]) -> (String, bool) {
+    let text = String::from_utf8_lossy(bytes);
+    let replaced = matches!(text, std::borrow::Cow::Owned(_));
+    (text.into_owned(), replaced)
+}
+
+/// The longest prefix of `text` of at most `bytes` bytes that ends between characters.
+pub fn cut(text: &str, bytes: usize) -> &str {
+    if text.len() <= bytes {
+        return text;
+    }
+    let end = (0..=bytes).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+    &text[..end]
+}
+
+/// An argument as a POSIX shell would need it typed; for display and for copying.
+pub fn shell_quote(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&b);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+fn push(out: &mut String, c: char) {
+    let code = u32::from(c);
+    match c {
+        '\\' => out.push_str("\\\\"),
+        '\n' => out.push_str("\\n"),
+        '\t' => out.push_str("\\t"),
+        '\r' => out.push_str("\\r"),
+        _ if code < 0x80 && c.is_control() => {
+            let _ = write!(out, "\\x{code:02x}");
+        }
+        _ if c.is_control() || invisible(code) => {
+            let _ = write!(out, "\\u{{{code:x}}}");
+        }
+        _ => out.push(c),
+    }
+}
+
+/// Characters that change how what is around them is shown: zero width, line and paragraph separators,
+/// bidirectional controls (Unicode 15, general category Cf and Zl/Zp), tags.
+fn invisible(code: u32) -> bool {
+    matches!(code, 0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff | 0xfff9..=0xfffb | 0xe0000..=0xe007f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn hostile_bytes_cannot_move_the_cursor() {
+        assert_eq!(escape(b"a\x1b[2Jb\n\xff\\"), "a\\x1b[2Jb\\n\\xff\\\\");
+        assert_eq!(escape("\u{202e}x\u{85}".as_bytes()), "\\u{202e}x\\u{85}");
+        assert_eq!(escape("né".as_bytes()), "né");
+    }
+
+    #[test]
+    fn cutting_keeps_characters_whole() {
+        assert_eq!(cut("né", 2), "n");
+        assert_eq!(cut("né", 3), "né");
+    }
+
+    #[test]
+    fn quoting() {
+        assert_eq!(shell_quote("a'b c"), r"'a'\''b c'");
+        assert_eq!(shell_quote(""), "''");
+        assert_eq!(shell_quote("/bin/sh"), "/bin/sh");
+    }
+
+    proptest! {
+        #[test]
+        fn escaped_is_printable(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(escape(&bytes).chars().all(|c| !c.is_control()));
+        }
+    }
+}

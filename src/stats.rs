@@ -1,0 +1,140 @@
+//! Counters by outcome and by loss.
+//!
+//! Owns: one atomic counter for each [`Loss`] and each [`Count`], shared by all threads. Must not own: deciding what a
+//! loss is, showing them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::model::loss::Loss;
+
+/// What else is counted: the outcomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// Exec events received.
+    Execs,
+    /// Fork events received (of followed processes).
+    Forks,
+    /// Exit events received (of followed processes).
+    Exits,
+    /// First looks that found nothing that could matter.
+    LooksNothing,
+    /// Looks that found a UNIX socket or one of another harmless family, and no network socket.
+    LooksLocalSocket,
+    /// Looks handed to the engine.
+    LooksHandedOn,
+    /// Processes looked at by sweeps.
+    Swept,
+    /// Sweeps.
+    Sweeps,
+    /// One-way uses of a network socket that are remembered and not reported (row 8).
+    OneWay,
+    /// Commands excused by an allow rule.
+    Allowed,
+    /// Incidents opened.
+    Incidents,
+    /// Records written to the spool.
+    Records,
+    /// Records handed to syslog.
+    SyslogSent,
+    /// Times that syslog could not be reached.
+    SyslogFailures,
+    /// Times the sensor gave up real-time priority for the rest of a window, to leave the CPU to others.
+    RealtimeYields,
+    /// Real-time priority was refused (0 or 1).
+    RealtimeRefused,
+    /// Canary processes started.
+    Canaries,
+    /// Configuration reloads that took effect.
+    Reloads,
+    /// Configuration reloads that were refused.
+    ReloadsRefused,
+}
+
+impl Count {
+    /// All of them, in the order of the counters.
+    pub const ALL: [Count; 19] = [
+        Count::Execs,
+        Count::Forks,
+        Count::Exits,
+        Count::LooksNothing,
+        Count::LooksLocalSocket,
+        Count::LooksHandedOn,
+        Count::Swept,
+        Count::Sweeps,
+        Count::OneWay,
+        Count::Allowed,
+        Count::Incidents,
+        Count::Records,
+        Count::SyslogSent,
+        Count::SyslogFailures,
+        Count::RealtimeYields,
+        Count::RealtimeRefused,
+        Count::Canaries,
+        Count::Reloads,
+        Count::ReloadsRefused,
+    ];
+
+    /// Its name in status and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Execs => "execs",
+            Self::Forks => "forks",
+            Self::Exits => "exits",
+            Self::LooksNothing => "looks_nothing",
+            Self::LooksLocalSocket => "looks_local_socket",
+            Self::LooksHandedOn => "looks_handed_on",
+            Self::Swept => "swept",
+            Self::Sweeps => "sweeps",
+            Self::OneWay => "one_way",
+            Self::Allowed => "allowed",
+            Self::Incidents => "incidents",
+            Self::Records => "records",
+            Self::SyslogSent => "syslog_sent",
+            Self::SyslogFailures => "syslog_failures",
+            Self::RealtimeYields => "realtime_yields",
+            Self::RealtimeRefused => "realtime_refused",
+            Self::Canaries => "canaries",
+            Self::Reloads => "reloads",
+            Self::ReloadsRefused => "reloads_refused",
+        }
+    }
+}
+
+/// All counters of the daemon. Counting is one relaxed atomic addition.
+#[derive(Debug, Default)]
+pub struct Stats {
+    counts: [AtomicU64; Count::ALL.len()],
+    losses: [AtomicU64; Loss::ALL.len()],
+}
+
+impl Stats {
+    /// Counts one.
+    pub fn count(&self, what: Count) {
+        self.add(what, 1);
+    }
+
+    /// Counts `n`.
+    pub fn add(&self, what: Count, n: u64) {
+        self.counts[what as usize].fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Sets a counter that belongs to one owner, who knows its whole value.
+    pub fn set(&self, what: Count, value: u64) {
+        self.counts[what as usize].store(value, Ordering::Relaxed);
+    }
+
+    /// Counts `n` of a loss.
+    pub fn lose(&self, loss: Loss, n: u64) {
+        self.losses[loss.index()].fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// A counter's value.
+    pub fn get(&self, what: Count) -> u64 {
+        self.counts[what as usize].load(Ordering::Relaxed)
+    }
+
+    /// A loss's value.
+    pub fn lost(&self, loss: Loss) -> u64 {
+        self.losses[loss.index()].load(Ordering::Relaxed)
+    }
+}

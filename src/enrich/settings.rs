@@ -1,0 +1,33 @@
+//! The enrichment's part of the configuration.
+//!
+//! Owns: the keys of `[enrich]` and `[node]` and their defaults. Must not own: reading them from a file (`config`).
+
+/// `[enrich]` and `[node]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnrichSettings {
+    /// Whether to take SHA-256 digests of executables.
+    pub digest: bool,
+    /// The most bytes of one file that are hashed.
+    pub digest_max_bytes: u64,
+    /// The longest that a record waits for a digest, in milliseconds; later ones come with the next record.
+    pub digest_wait_ms: u64,
+    /// The node's name (`VM_Instance_Name`); empty: the host name.
+    pub node_name: String,
+    /// Full resource name of the cluster or host; empty: `//tetherd/hosts/NODE`.
+    pub resource_name: String,
+    /// What people call the resource; empty: the node's name.
+    pub resource_display_name: String,
+}
+
+impl Default for EnrichSettings {
+    fn default() -> Self {
+        Self {
+            digest: true,
+            digest_max_bytes: 64 << 20,
+            digest_wait_ms: 5,
+            node_name: String::new(),
+            resource_name: String::new(),
+            resource_display_name: String::new(),
+        }
+    }
+}

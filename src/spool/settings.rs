@@ -1,0 +1,32 @@
+//! The spool's part of the configuration.
+//!
+//! Owns: the keys of `[spool]` and their defaults. Must not own: reading them from a file (`config`).
+
+use std::path::PathBuf;
+
+/// `[spool]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpoolSettings {
+    /// Where the segments are.
+    pub directory: PathBuf,
+    /// A segment is closed when it has grown to this many bytes.
+    pub segment_bytes: u64,
+    /// A segment is closed when it is this many hours old.
+    pub segment_hours: u64,
+    /// The oldest segments are dropped when all together are larger than this many bytes.
+    pub max_bytes: u64,
+    /// The oldest segments are dropped when the filesystem has fewer bytes free than this.
+    pub min_free_bytes: u64,
+}
+
+impl Default for SpoolSettings {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from("/var/lib/tetherd/spool"),
+            segment_bytes: 16 << 20,
+            segment_hours: 24,
+            max_bytes: 256 << 20,
+            min_free_bytes: 64 << 20,
+        }
+    }
+}

@@ -1,1 +1,14 @@
-//! (to be written)
+//! The kernel outside `/proc`.
+//!
+//! Owns: every system call that no safe library wraps, one a function, and the wire formats of netlink messages. The
+//! only place for `unsafe`. Must not own: any decision. Talks to: the kernel.
+
+pub mod clock;
+pub mod cn_filter;
+pub mod cn_proc;
+pub mod netns;
+pub mod pidfd;
+pub mod recv;
+pub mod sched;
+pub mod sock_diag;
+pub mod sockopt;

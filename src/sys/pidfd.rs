@@ -1,0 +1,23 @@
+//! Taking a duplicate of another process's descriptor.
+//!
+//! Owns: pidfd_open(2) and pidfd_getfd(2), through rustix. Must not own: what is asked of the duplicate (`host`).
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::process::{PidfdFlags, PidfdGetfdFlags};
+
+use crate::model::ids::Pid;
+
+/// A handle on a process (Linux 5.3).
+pub fn open(pid: Pid) -> io::Result<OwnedFd> {
+    let raw = i32::try_from(pid.0).ok().and_then(rustix::process::Pid::from_raw);
+    let pid = raw.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+/// A duplicate of that process's descriptor `fd` (Linux 5.6); needs CAP_SYS_PTRACE. While it is open the connection
+/// cannot end, so it must be closed at once.
+pub fn getfd(process: impl AsFd, fd: u8) -> io::Result<OwnedFd> {
+    Ok(rustix::process::pidfd_getfd(process, fd.into(), PidfdGetfdFlags::empty())?)
+}

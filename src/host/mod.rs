@@ -3,6 +3,16 @@
 //! Owns: the trait [`Host`] that the engine asks, and its two implementations: the live machine and a script for
 //! tests. Must not own: deciding anything. Talks to: `/proc` and `sys`.
 
+pub mod link;
+pub mod listener;
+pub mod live;
+pub mod net_table;
+pub mod proc_dir;
+pub mod reader;
+pub mod scripted;
+pub mod socket;
+pub mod stat;
+
 use crate::model::ids::{Pid, ProcessKey};
 use crate::model::socket::Socket;
 

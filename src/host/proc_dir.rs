@@ -1,0 +1,158 @@
+//! One process's directory in `/proc`, held open.
+//!
+//! Owns: the directory descriptor, which stays bound to that life of the process (a later process with the same id
+//! does not show in it), and reading files and links below it into bounded buffers. Must not own: what they mean.
+
+use std::ffi::CStr;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
+
+use crate::model::ids::{Inode, Pid, Uid};
+use crate::model::look::FileId;
+
+/// The links of fds 0, 1 and 2.
+const FD_LINKS: [&CStr; 3] = [c"fd/0", c"fd/1", c"fd/2"];
+/// The longest text of a link that is read; longer paths are cut.
+pub const LINK_MAX: usize = 4096;
+
+/// An open `/proc/PID`.
+#[derive(Debug)]
+pub struct ProcDir {
+    pid: Pid,
+    dir: OwnedFd,
+}
+
+impl ProcDir {
+    /// Opens `/proc/PID` (O_PATH). ENOENT: there is no such process any more.
+    pub fn open(pid: Pid) -> io::Result<Self> {
+        let mut path = [0u8; 24];
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = rustix::fs::open(proc_path(pid, &mut path), flags, Mode::empty())?;
+        Ok(Self { pid, dir })
+    }
+
+    /// Whose it is.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// The text of the link of fd 0, 1 or 2. ENOENT: the descriptor is closed, or the process has gone.
+    pub fn stdio_link<'b>(&self, fd: usize, buffer: &'b mut [MaybeUninit<u8>]) -> io::Result<&'b [u8]> {
+        let name = FD_LINKS.get(fd).copied().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let (text, _) = rustix::fs::readlinkat_raw(&self.dir, name, buffer)?;
+        Ok(text)
+    }
+
+    /// The text of another link (`exe`, `cwd`, `ns/net`).
+    pub fn link(&self, name: &CStr) -> io::Result<Vec<u8>> {
+        let mut buffer = [MaybeUninit::uninit(); LINK_MAX];
+        let (text, _) = rustix::fs::readlinkat_raw(&self.dir, name, &mut buffer[..])?;
+        Ok(text.to_vec())
+    }
+
+    /// A file's content, at most `limit` bytes of it; the flag says that there was more.
+    pub fn read(&self, name: &CStr, limit: usize) -> io::Result<(Vec<u8>, bool)> {
+        let file = rustix::fs::openat(&self.dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut content = vec![0; limit + 1];
+        let mut filled = 0;
+        while let Some(space) = content.get_mut(filled..).filter(|space| !space.is_empty()) {
+            match rustix::io::read(&file, space) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        content.truncate(filled.min(limit));
+        Ok((content, filled > limit))
+    }
+
+    /// The program file, opened O_PATH: the filesystem is not asked, and the file can be read later even if the
+    /// process and the name have gone.
+    pub fn exe_handle(&self) -> io::Result<OwnedFd> {
+        Ok(rustix::fs::openat(&self.dir, c"exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+    }
+
+    /// The inode of a namespace (`ns/net`).
+    pub fn namespace(&self, name: &CStr, prefix: &[u8]) -> Option<Inode> {
+        let mut buffer = [MaybeUninit::uninit(); 64];
+        let (text, _) = rustix::fs::readlinkat_raw(&self.dir, name, &mut buffer[..]).ok()?;
+        super::link::bracketed(text, prefix)
+    }
+
+    /// The protocol's name of a socket on fd 0, 1 or 2 (`TCP`, `UDPv6`, `UNIX-STREAM`), which needs no ptrace access
+    /// and no other descriptor (Linux `net/socket.c`, `sockfs_xattr_get`).
+    pub fn protocol_name<'b>(&self, fd: usize, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+        let mut path = [0u8; 24];
+        let mut full = Vec::with_capacity(32);
+        full.extend_from_slice(proc_path(self.pid, &mut path).to_bytes());
+        full.extend_from_slice(b"/");
+        full.extend_from_slice(FD_LINKS.get(fd)?.to_bytes());
+        let length = rustix::fs::getxattr(full, c"system.sockprotoname", &mut *buffer).ok()?;
+        let name = buffer.get(..length)?;
+        Some(name.split(|&b| b == 0).next().unwrap_or(name))
+    }
+}
+
+/// Which file is open, without asking a network filesystem's server (AT_STATX_DONT_SYNC).
+pub fn file_id(file: &OwnedFd) -> io::Result<FileId> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let found = rustix::fs::statx(file, c"", flags, StatxFlags::BASIC_STATS)?;
+    let nanoseconds = |time: rustix::fs::StatxTimestamp| {
+        time.tv_sec.saturating_mul(1_000_000_000).saturating_add(i64::from(time.tv_nsec))
+    };
+    Ok(FileId {
+        device: rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor),
+        inode: Inode(found.stx_ino),
+        size: found.stx_size,
+        mtime_ns: nanoseconds(found.stx_mtime),
+        ctime_ns: nanoseconds(found.stx_ctime),
+        owner: Uid(found.stx_uid),
+        mode: u32::from(found.stx_mode),
+    })
+}
+
+/// `/proc/PID`, written without allocation.
+fn proc_path(pid: Pid, buffer: &mut [u8; 24]) -> &CStr {
+    let mut digits = [0u8; 10];
+    let mut first = digits.len();
+    let mut rest = pid.0;
+    while let Some(slot) = first.checked_sub(1).and_then(|i| digits.get_mut(i)) {
+        *slot = b'0' + (rest % 10) as u8;
+        first -= 1;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    let text = b"/proc/".iter().chain(digits.iter().skip(first)).chain(b"\0");
+    for (to, from) in buffer.iter_mut().zip(text) {
+        *to = *from;
+    }
+    CStr::from_bytes_until_nul(buffer).unwrap_or(c"/proc/0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        for pid in [0, 7, 10, 4_194_304, u32::MAX] {
+            let mut buffer = [0; 24];
+            assert_eq!(proc_path(Pid(pid), &mut buffer).to_str().unwrap(), format!("/proc/{pid}"));
+        }
+    }
+
+    #[test]
+    fn reads_are_bounded() {
+        let dir = ProcDir::open(Pid(std::process::id())).unwrap();
+        let (bytes, more) = dir.read(c"status", 10).unwrap();
+        assert_eq!((bytes.len(), more), (10, true));
+        assert!(dir.namespace(c"ns/net", b"net:[").is_some());
+        assert!(file_id(&dir.exe_handle().unwrap()).unwrap().size > 0);
+    }
+}

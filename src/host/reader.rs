@@ -1,0 +1,300 @@
+//! Reading a process: the first look, and the rest of it while the process still lives.
+//!
+//! Owns: the order in which things are read (what vanishes first comes first) and every bound on how much. Must not
+//! own: what follows from it. Talks to: [`super::proc_dir`], [`super::socket`]. The first look allocates nothing.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+
+use crate::host::link::{self, Link};
+use crate::host::proc_dir::{ProcDir, file_id};
+use crate::host::socket::{self, Resolved};
+use crate::host::stat::{Stat, Status, parse_login};
+use crate::model::clock::Moment;
+use crate::model::ids::{Inode, Pid, ProcessKey};
+use crate::model::look::{
+    ANCESTORS_MAX, ARGS_BYTES_MAX, ARGS_MAX, Ancestor, Args, Cause, Exe, Look, Namespaces, Observation,
+};
+use crate::model::socket::SocketLookup;
+use crate::model::stdio::Backing;
+use crate::sys;
+
+/// The most bytes read of `cgroup`.
+const CGROUP_MAX: usize = 16 * 1024;
+/// The most bytes read of an ancestor's `cmdline`.
+const ANCESTOR_ARGS_MAX: usize = 1024;
+/// Enough of a link to tell sockets from the rest.
+const FIRST_LOOK_LINK: usize = 64;
+
+/// What the first look saw.
+#[derive(Debug)]
+pub enum FirstLook {
+    /// No socket on fds 0-2.
+    Nothing,
+    /// A socket: read on.
+    Socket(ProcDir),
+    /// The process had gone.
+    Vanished,
+    /// The kernel refused.
+    Denied,
+}
+
+/// Why a process could not be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missed {
+    /// It had gone.
+    Vanished,
+    /// The kernel refused.
+    Denied,
+}
+
+/// Opens `/proc/PID` and reads three links: the hot path, taken for every exec on the machine.
+pub fn first_look(pid: Pid) -> FirstLook {
+    let dir = match ProcDir::open(pid) {
+        Ok(dir) => dir,
+        Err(error) => return if refused(&error) { FirstLook::Denied } else { FirstLook::Vanished },
+    };
+    let mut buffer = [MaybeUninit::uninit(); FIRST_LOOK_LINK];
+    let mut open = false;
+    for fd in 0..3 {
+        match dir.stdio_link(fd, &mut buffer) {
+            Ok(text) if link::is_socket(text) => return FirstLook::Socket(dir),
+            Ok(_) => open = true,
+            Err(error) if refused(&error) => return FirstLook::Denied,
+            Err(_) => {}
+        }
+    }
+    // All three closed is what a process that has just ended looks like, and, rarely, one that lives.
+    if open || dir.read(c"stat", 512).ok().and_then(|(text, _)| Stat::parse(&text)).is_some_and(|s| s.lives())
+    {
+        FirstLook::Nothing
+    } else {
+        FirstLook::Vanished
+    }
+}
+
+fn refused(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+/// Reads processes; holds how sockets are to be found out about.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    ways: Vec<SocketLookup>,
+}
+
+impl Reader {
+    /// A reader that tries these lookups, in order.
+    pub fn new(ways: Vec<SocketLookup>) -> Self {
+        Self { ways }
+    }
+
+    /// Fds 0-2, sockets resolved. The flag: some socket could not be.
+    pub fn stdio(&self, dir: &ProcDir) -> ([Backing; 3], bool) {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut known: Vec<(Inode, Backing)> = Vec::new();
+        let mut unresolved = false;
+        let backings = [0, 1, 2].map(|fd| {
+            let parsed = match dir.stdio_link(fd, &mut buffer) {
+                Ok(text) => link::parse(text),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Backing::Closed,
+                Err(_) => return Backing::Unread,
+            };
+            let inode = match parsed {
+                Link::Settled(backing) => return backing,
+                Link::Socket(inode) => inode,
+            };
+            if let Some((_, backing)) = known.iter().find(|(seen, _)| *seen == inode) {
+                return backing.clone();
+            }
+            let backing = match socket::resolve(dir, fd, inode, &self.ways) {
+                Resolved::Network(socket) if socket.listening => Backing::Listener(Arc::new(socket)),
+                Resolved::Network(socket) => Backing::Network(Arc::new(socket)),
+                Resolved::Unix => Backing::Unix(inode),
+                Resolved::Other => Backing::OtherSocket(inode),
+                Resolved::Unresolved => {
+                    unresolved = true;
+                    Backing::OtherSocket(inode)
+                }
+            };
+            known.push((inode, backing.clone()));
+            backing
+        });
+        (backings, unresolved)
+    }
+
+    /// Reads everything else about the process whose directory is open and whose stdio is known.
+    pub fn rest(
+        &self,
+        dir: &ProcDir,
+        stdio: [Backing; 3],
+        at: Moment,
+        seen: Observation,
+        cause: Cause,
+    ) -> Result<Look, Missed> {
+        let mut look = Look::blank(ProcessKey { pid: dir.pid(), ..ProcessKey::default() }, at, seen, cause);
+        look.stdio = stdio;
+        look.exe = exe(dir);
+        if look.exe.path.is_empty() {
+            look.unread.push("exe");
+        }
+        match dir.read(c"cmdline", ARGS_BYTES_MAX) {
+            Ok((text, more)) => look.args = args(&text, more, ARGS_MAX),
+            Err(_) => look.unread.push("cmdline"),
+        }
+        let stat = match dir.read(c"stat", 4096) {
+            Ok((text, _)) => Stat::parse(&text),
+            Err(error) => return Err(if refused(&error) { Missed::Denied } else { Missed::Vanished }),
+        };
+        let stat = stat.ok_or(Missed::Vanished)?;
+        look.key.start = stat.start;
+        look.comm = stat.comm;
+        (look.parent, look.pgrp, look.session) = (stat.parent, stat.pgrp, stat.session);
+        look.started_wall_ns = started_wall_ns(stat.start.0, at);
+        match dir.read(c"status", 8192) {
+            Ok((text, _)) => {
+                let status = Status::parse(&text);
+                look.credentials = status.credentials;
+                look.inner_pid = status.inner_pid;
+            }
+            Err(_) => look.unread.push("status"),
+        }
+        match dir.read(c"cgroup", CGROUP_MAX) {
+            Ok((text, _)) => look.cgroup = text,
+            Err(_) => look.unread.push("cgroup"),
+        }
+        look.credentials.login = dir.read(c"loginuid", 16).ok().and_then(|(text, _)| parse_login(&text));
+        look.cwd = dir.link(c"cwd").unwrap_or_default();
+        look.root = dir.link(c"root").unwrap_or_default();
+        look.namespaces = Namespaces {
+            net: dir.namespace(c"ns/net", b"net:["),
+            pid: dir.namespace(c"ns/pid", b"pid:["),
+            mnt: dir.namespace(c"ns/mnt", b"mnt:["),
+            user: dir.namespace(c"ns/user", b"user:["),
+        };
+        look.ancestors = ancestors(stat.parent);
+        Ok(look)
+    }
+
+    /// A whole look at a process: for sweeps and for processes of an incident. The flag is that of [`Reader::stdio`].
+    pub fn look(
+        &self,
+        pid: Pid,
+        at: Moment,
+        seen: Observation,
+        cause: Cause,
+    ) -> Result<(Look, bool), Missed> {
+        let dir = match ProcDir::open(pid) {
+            Ok(dir) => dir,
+            Err(error) => return Err(if refused(&error) { Missed::Denied } else { Missed::Vanished }),
+        };
+        let (stdio, unresolved) = self.stdio(&dir);
+        Ok((self.rest(&dir, stdio, at, seen, cause)?, unresolved))
+    }
+}
+
+/// A process's `stat`, if there is such a process.
+pub fn stat(pid: Pid) -> Option<Stat> {
+    let (text, _) = ProcDir::open(pid).ok()?.read(c"stat", 4096).ok()?;
+    Stat::parse(&text)
+}
+
+fn exe(dir: &ProcDir) -> Exe {
+    let Ok(mut path) = dir.link(c"exe") else { return Exe::default() };
+    let deleted = path.ends_with(b" (deleted)");
+    if deleted {
+        path.truncate(path.len() - b" (deleted)".len());
+    }
+    let handle = dir.exe_handle().ok();
+    let file = handle.as_ref().and_then(|handle| file_id(handle).ok());
+    Exe { path, deleted, file, handle: handle.map(Arc::new) }
+}
+
+/// Splits `cmdline` (proc_pid_cmdline(5)): arguments end in NUL; a process may overwrite them with anything.
+fn args(text: &[u8], mut truncated: bool, most: usize) -> Args {
+    let text = text.strip_suffix(b"\0").unwrap_or(text);
+    if text.is_empty() {
+        return Args { list: Vec::new(), truncated };
+    }
+    let mut parts = text.split(|&b| b == 0);
+    let list: Vec<Vec<u8>> = parts.by_ref().take(most).map(<[u8]>::to_vec).collect();
+    truncated |= parts.next().is_some();
+    Args { list, truncated }
+}
+
+/// The chain of parents. Each is read for itself: a parent may end meanwhile, and the chain with it.
+fn ancestors(first: Pid) -> Vec<Ancestor> {
+    let mut chain: Vec<Ancestor> = Vec::new();
+    let mut pid = first;
+    while pid.0 > 0 && chain.len() < ANCESTORS_MAX {
+        let Ok(dir) = ProcDir::open(pid) else { break };
+        let Some(stat) = dir.read(c"stat", 4096).ok().and_then(|(text, _)| Stat::parse(&text)) else { break };
+        let (cmdline, more) = dir.read(c"cmdline", ANCESTOR_ARGS_MAX).unwrap_or_default();
+        let status = dir.read(c"status", 8192).map(|(text, _)| Status::parse(&text)).unwrap_or_default();
+        let exe = exe(&dir);
+        chain.push(Ancestor {
+            key: ProcessKey { pid, start: stat.start },
+            comm: stat.comm,
+            exe_owner: exe.file.map(|file| file.owner),
+            exe: exe.path,
+            args: args(&cmdline, more, 16),
+            uid: status.credentials.uid,
+            mnt_ns: dir.namespace(c"ns/mnt", b"mnt:["),
+        });
+        pid = stat.parent;
+    }
+    chain
+}
+
+fn started_wall_ns(ticks: u64, at: Moment) -> u64 {
+    let after_boot = u128::from(ticks) * 1_000_000_000 / u128::from(sys::clock::ticks_per_second());
+    let age = u128::from(sys::clock::boot_ns()).saturating_sub(after_boot);
+    at.wall_ns.saturating_sub(u64::try_from(age).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_child_on_a_socket() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut child = std::process::Command::new("/bin/cat")
+            .stdin(std::process::Stdio::from(std::os::fd::OwnedFd::from(client.try_clone().unwrap())))
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let reader = Reader::new(vec![SocketLookup::Getfd, SocketLookup::Diag, SocketLookup::Proc]);
+        let at = sys::clock::now();
+        let (look, unresolved) = reader.look(Pid(child.id()), at, Observation::Live, Cause::Exec).unwrap();
+        assert!(matches!(first_look(Pid(child.id())), FirstLook::Socket(_)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!unresolved && look.is_direct());
+        assert_eq!(look.stdio[1], Backing::Null);
+        assert_eq!(look.exe.name(), b"cat");
+        assert_eq!(look.parent, Pid(std::process::id()));
+        assert!(look.ancestors.first().is_some_and(|a| a.key.pid == look.parent));
+        assert!(at.wall_ns - look.started_wall_ns < 60_000_000_000);
+        assert!(matches!(first_look(Pid(child.id())), FirstLook::Vanished));
+    }
+
+    #[test]
+    fn arguments() {
+        let split = |text: &[u8]| args(text, false, 3);
+        assert_eq!(split(b"").list.len(), 0);
+        assert_eq!(split(b"sh\0-c\0\0").list, vec![b"sh".to_vec(), b"-c".to_vec(), b"".to_vec()]);
+        assert!(split(b"a\0b\0c\0d\0").truncated && !split(b"a\0b\0c\0").truncated);
+        assert_eq!(split(b"title without end").list.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_cmdline_is_bounded(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            prop_assert!(args(&bytes, false, ARGS_MAX).list.len() <= ARGS_MAX);
+        }
+    }
+}

@@ -19,7 +19,7 @@ pub mod host;
 
 pub mod sensor;
 
-pub mod engine;
+//pub mod engine;
 
 pub mod enrich;
 

@@ -1,3 +1,527 @@
-//! (to be written)
+//! Deciding.
+//!
+//! Owns: the process table, the memory of one-way sockets, the incidents, and what to follow. Must not own: I/O, a
+//! clock, a thread: time comes in the event, the machine through [`Host`]. Talks to: `model` and [`Host`] only, so
+//! whole attacks replay from scripts.
 
+pub mod bounded;
+pub mod classify;
+pub mod direction;
+pub mod incident;
+pub mod policy;
+pub mod program;
 pub mod settings;
+pub mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::engine::bounded::BoundedMap;
+use crate::engine::classify::{Verdict, direct_tether, judge};
+use crate::engine::incident::{Incident, Judgement, Restored};
+use crate::engine::policy::{Candidate, RuleSet};
+use crate::engine::program::{Catalog, Program};
+use crate::engine::settings::EngineSettings;
+use crate::engine::table::{INCIDENTS_OF_ONE_MAX, Life, Table};
+use crate::host::Host;
+use crate::model::clock::{Moment, SECOND};
+use crate::model::detection::{Detection, Row, State};
+use crate::model::event::Event;
+use crate::model::ids::{FindingId, Inode, Pid, ProcessKey, SocketCookie, StartTime};
+use crate::model::look::{Cause, Look, Observation};
+use crate::model::loss::Loss;
+use crate::model::socket::{Scope, Socket};
+use crate::model::stdio::TetherKind;
+use crate::model::text;
+
+/// How long an ended incident is remembered, so that it goes on under its name and count if its socket is used again.
+const REMEMBER_NS: u64 = 60 * SECOND;
+/// How many processes are asked in one tick whether they still live.
+const ALIVE_CHECKS: usize = 256;
+/// Program files held open for hashing at one time.
+const FILES_MAX: usize = 256;
+
+/// What the sensor is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Hear this process's forks and exit.
+    Follow(Pid),
+    /// It does not matter after all.
+    Forget(Pid),
+}
+
+/// Totals since the engine was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// One-way uses of network sockets.
+    pub one_way: u64,
+    /// Commands that a rule excused.
+    pub allowed: u64,
+    /// Incidents opened.
+    pub incidents: u64,
+}
+
+/// What the engine knows of the machine beforehand.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: String,
+    /// The host's mount namespace.
+    pub mount_namespace: Option<Inode>,
+}
+
+/// Row 8's memory of one socket.
+#[derive(Clone, Debug)]
+struct OneWay {
+    cookie: Option<SocketCookie>,
+    process: ProcessKey,
+    command: String,
+    look: Arc<Look>,
+}
+
+/// The engine.
+#[derive(Debug)]
+pub struct Engine {
+    settings: EngineSettings,
+    place: Place,
+    catalog: Catalog,
+    rules: Arc<RuleSet>,
+    table: Table,
+    incidents: BoundedMap<FindingId, Incident>,
+    by_socket: HashMap<Inode, FindingId>,
+    one_way: BoundedMap<Inode, OneWay>,
+    due: BTreeSet<(u64, FindingId)>,
+    restored: HashMap<FindingId, Restored>,
+    orders: Vec<Order>,
+    losses: Vec<(Loss, u64)>,
+    tally: Tally,
+    checked: usize,
+    last_check_ns: u64,
+}
+
+impl Engine {
+    /// A new engine; `restored` are the incidents that were open when an earlier daemon of this boot ended.
+    pub fn new(settings: EngineSettings, place: Place, rules: Arc<RuleSet>, restored: Vec<Restored>) -> Self {
+        Self {
+            catalog: Catalog::new(&settings.commands, &settings.shells, &settings.ignore),
+            table: Table::new(settings.table_max),
+            incidents: BoundedMap::new(settings.incidents_max),
+            by_socket: HashMap::new(),
+            one_way: BoundedMap::new(settings.one_way_max),
+            due: BTreeSet::new(),
+            restored: restored.into_iter().filter_map(|r| Some((r.id?, r))).collect(),
+            orders: Vec::new(),
+            losses: Vec::new(),
+            tally: Tally::default(),
+            checked: 0,
+            last_check_ns: 0,
+            settings,
+            place,
+            rules,
+        }
+    }
+
+    /// Takes new settings and rules; what is open stays open.
+    pub fn reload(&mut self, settings: EngineSettings, rules: Arc<RuleSet>) {
+        self.catalog = Catalog::new(&settings.commands, &settings.shells, &settings.ignore);
+        self.rules = rules;
+        self.settings = settings;
+    }
+
+    /// Takes one event; returns what is to be recorded now.
+    pub fn handle(&mut self, event: Event, host: &impl Host) -> Vec<Detection> {
+        let now = event.at();
+        let mut out = Vec::new();
+        match event {
+            Event::Look(look) => self.on_look(*look, host, &mut out),
+            Event::Forked { parent, child, start, at } => self.on_fork(parent, child, start, at),
+            Event::Vanished { pid, at } => self.on_vanished(pid, at, host, &mut out),
+            Event::Exited { pid, at } => self.on_exit(pid, at),
+            Event::Swept { began, at, complete } => {
+                if complete {
+                    self.bury(usize::MAX, Some(began), at, host);
+                }
+            }
+            Event::Lost { .. } => {}
+            Event::Tick { at } => {
+                if at.mono_ns.saturating_sub(self.last_check_ns) > 5 * SECOND {
+                    self.last_check_ns = at.mono_ns;
+                    self.bury(ALIVE_CHECKS, None, at, host);
+                    self.forget_ended(at);
+                }
+            }
+        }
+        self.issue_due(now, &mut out);
+        out
+    }
+
+    /// When the next record is due, in nanoseconds of the monotonic clock.
+    pub fn next_due_ns(&self) -> Option<u64> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// What the sensor is to do.
+    pub fn take_orders(&mut self) -> Vec<Order> {
+        std::mem::take(&mut self.orders)
+    }
+
+    /// What was lost since the last call.
+    pub fn take_losses(&mut self) -> Vec<(Loss, u64)> {
+        std::mem::take(&mut self.losses)
+    }
+
+    /// Restored incidents that no living process took up; after the first sweep these have ended.
+    pub fn take_unclaimed(&mut self) -> Vec<FindingId> {
+        self.restored.drain().map(|(id, _)| id).collect()
+    }
+
+    /// Totals.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Open incidents, followed processes, remembered one-way sockets.
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        let open = self.incidents.iter().filter(|(_, incident)| incident.state == State::Active).count();
+        (open, self.table.len(), self.one_way.len())
+    }
+
+    fn on_look(&mut self, mut look: Look, host: &impl Host, out: &mut Vec<Detection>) {
+        let own = self.table.take_same(look.key);
+        if let Some(own) = own.as_ref().filter(|own| look.cause == Cause::Sweep && own.is_as(&look)) {
+            let own = own.clone();
+            self.keep(own, look.at);
+            return;
+        }
+        let lineage = match &own {
+            Some(own) => own.incidents.clone(),
+            None => self.table.current(look.parent).map(|parent| parent.incidents.clone()).unwrap_or_default(),
+        };
+        if let Some(own) = own {
+            self.left(&own, look.at);
+        }
+        if self.due.len() > FILES_MAX {
+            look.exe.handle = None;
+        }
+        let program = self.catalog.identify(&look.exe.path, &look.comm, &look.args.list);
+        let look = Arc::new(look);
+        let mut joins: Vec<FindingId> =
+            lineage.into_iter().filter(|id| self.incidents.get(id).is_some()).collect();
+        match judge(&look, &program) {
+            Verdict::Nothing => {}
+            Verdict::OneWay(socket) => {
+                if let Some(id) = self.one_way_use(&look, &program, &socket, host, out) {
+                    push_new(&mut joins, id);
+                }
+            }
+            Verdict::Met(row, socket) => {
+                let open = self.incident_on(&socket);
+                if open.is_none() && joins.is_empty() && self.excused(&look, row, &socket, host) {
+                    self.tally.allowed += 1;
+                    self.orders.push(Order::Forget(look.key.pid));
+                    return;
+                }
+                let judgement = self.judgement(&look, &program, row, &socket);
+                let id = match open {
+                    Some(id) => {
+                        if let Some(incident) = self.incidents.get_mut(&id) {
+                            incident.raise(judgement, &look);
+                        }
+                        id
+                    }
+                    None => self.open(judgement, &look, host, out),
+                };
+                push_new(&mut joins, id);
+            }
+        }
+        if joins.is_empty() {
+            self.orders.push(Order::Forget(look.key.pid));
+            return;
+        }
+        for id in &joins {
+            if let Some(incident) = self.incidents.get_mut(id) {
+                incident.join(&look);
+            }
+        }
+        let life = Life {
+            key: look.key,
+            parent: look.parent,
+            incidents: joins,
+            stdio: look.stdio.clone(),
+            program: Some((look.exe.path.clone(), look.args.list.clone())),
+        };
+        // A process that is known to be gone holds nothing open.
+        if look.seen == Observation::Inherited {
+            for id in life.incidents {
+                self.touch(id, look.at);
+            }
+        } else {
+            self.orders.push(Order::Follow(look.key.pid));
+            self.keep(life, look.at);
+        }
+    }
+
+    /// Row 8: remembers the socket, or finds that another command used it before.
+    fn one_way_use(
+        &mut self,
+        look: &Arc<Look>,
+        program: &Program,
+        socket: &Arc<Socket>,
+        host: &impl Host,
+        out: &mut Vec<Detection>,
+    ) -> Option<FindingId> {
+        if let Some(id) = self.incident_on(socket) {
+            return Some(id);
+        }
+        self.tally.one_way += 1;
+        let earlier = self.one_way.get(&socket.inode).filter(|earlier| earlier.cookie == socket.cookie);
+        let second = earlier.filter(|e| e.process != look.key && e.command != program.name).cloned();
+        let Some(first) = second else {
+            if earlier.is_none_or(|earlier| earlier.process == look.key) {
+                let mut kept = Look::clone(look);
+                kept.exe.handle = None;
+                let memory = OneWay {
+                    cookie: socket.cookie,
+                    process: look.key,
+                    command: program.name.clone(),
+                    look: Arc::new(kept),
+                };
+                if self.one_way.insert(socket.inode, memory).is_some() {
+                    self.losses.push((Loss::MemoryEvicted, 1));
+                }
+            }
+            return None;
+        };
+        if self.excused(look, Row::SecondOneWay, socket, host) {
+            self.tally.allowed += 1;
+            return None;
+        }
+        self.one_way.remove(&socket.inode);
+        let mut judgement = self.judgement(look, program, Row::SecondOneWay, socket);
+        judgement.evidence.push(format!(
+            "{} (pid {}) used the same socket before",
+            text::escape(first.command.as_bytes()),
+            first.process.pid
+        ));
+        let id = self.open(judgement, look, host, out);
+        if let Some(incident) = self.incidents.get_mut(&id) {
+            incident.join(&first.look);
+        }
+        Some(id)
+    }
+
+    fn judgement(&self, look: &Look, program: &Program, row: Row, socket: &Arc<Socket>) -> Judgement {
+        let mut evidence = vec![format!("row {}: {}", row.number(), row.meaning())];
+        let mut severity = row.severity();
+        if socket.scope() == Scope::Loopback && self.settings.loopback_lowers {
+            severity = severity.lowered();
+            evidence.push("the peer is on loopback, which lowers the severity by one step".into());
+        }
+        for launcher in &program.launchers {
+            evidence.push(format!("started through {}", text::escape(launcher.as_bytes())));
+        }
+        if let Some(multicall) = &program.multicall {
+            let (applet, whole) = (text::escape(program.name.as_bytes()), text::escape(multicall.as_bytes()));
+            evidence.push(format!("{applet} is an applet of {whole}"));
+        }
+        if look.exe.is_memfd() {
+            evidence.push("the program runs from anonymous memory (memfd)".into());
+        } else if look.exe.deleted {
+            evidence.push("the program's file has been deleted".into());
+        }
+        Judgement { row, severity, evidence, tether: direct_tether(look, socket) }
+    }
+
+    fn excused(&self, look: &Look, row: Row, socket: &Socket, host: &impl Host) -> bool {
+        let (direction, _) = direction::direction(socket, look.key.pid, host);
+        let candidate = Candidate {
+            look,
+            row,
+            socket,
+            direction,
+            scope: socket.scope(),
+            kind: TetherKind::Direct,
+            on_host: self.place.mount_namespace.is_some()
+                && look.namespaces.mnt == self.place.mount_namespace
+                && look.root == b"/",
+            host_mount_namespace: self.place.mount_namespace,
+            container_id: None,
+        };
+        self.rules.excuse(&candidate, look.at.wall_ns).is_some()
+    }
+
+    /// The incident on this very socket: inodes are used again, cookies are not.
+    fn incident_on(&self, socket: &Socket) -> Option<FindingId> {
+        let id = *self.by_socket.get(&socket.inode)?;
+        let known = self.incidents.get(&id)?.socket();
+        let same = known.cookie.is_none() || socket.cookie.is_none() || known.cookie == socket.cookie;
+        same.then_some(id)
+    }
+
+    fn open(
+        &mut self,
+        mut judgement: Judgement,
+        look: &Arc<Look>,
+        host: &impl Host,
+        out: &mut Vec<Detection>,
+    ) -> FindingId {
+        let socket = judgement.tether.socket.clone();
+        let id = direction::name(&self.place.boot_id, &socket);
+        let (direction, why) = direction::direction(&socket, look.key.pid, host);
+        judgement.evidence.extend(why.map(str::to_owned));
+        let restored = self.restored.remove(&id).unwrap_or_default();
+        let most = self.settings.processes_max;
+        let incident = Incident::new(id, judgement, (direction, socket.scope()), look.clone(), restored, most);
+        self.tally.incidents += 1;
+        self.by_socket.insert(socket.inode, id);
+        if let Some((_, mut evicted)) = self.incidents.insert(id, incident) {
+            self.losses.push((Loss::IncidentEvicted, 1));
+            self.unlist(&evicted);
+            if evicted.state == State::Active {
+                out.push(evicted.close("closed early: more incidents are open than the table holds"));
+            }
+        }
+        id
+    }
+
+    fn on_fork(&mut self, parent: Pid, child: Pid, start: StartTime, at: Moment) {
+        let Some(from) = self.table.current(parent) else { return };
+        let life = Life {
+            key: ProcessKey { pid: child, start },
+            parent,
+            incidents: from.incidents.clone(),
+            stdio: from.stdio.clone(),
+            program: None,
+        };
+        // A look may have come first: it knows more.
+        if self.table.current(child).is_some_and(|known| known.key == life.key && known.program.is_some()) {
+            return;
+        }
+        self.keep(life, at);
+    }
+
+    fn on_vanished(&mut self, pid: Pid, at: Moment, host: &impl Host, out: &mut Vec<Detection>) {
+        let Some(life) = self.table.current(pid) else {
+            self.losses.push((Loss::Vanished, 1));
+            return;
+        };
+        let mut look = Look::blank(life.key, at, Observation::Inherited, Cause::Exec);
+        look.parent = life.parent;
+        look.stdio = life.stdio.clone();
+        look.unread.push("all of /proc/PID");
+        self.on_look(look, host, out);
+    }
+
+    fn on_exit(&mut self, pid: Pid, at: Moment) {
+        if let Some(life) = self.table.remove(pid) {
+            self.left(&life, at);
+        }
+    }
+
+    /// Puts a life in the table and counts it where it belongs.
+    fn keep(&mut self, mut life: Life, at: Moment) {
+        life.incidents.truncate(INCIDENTS_OF_ONE_MAX);
+        let incidents = life.incidents.clone();
+        let (earlier, evicted) = self.table.insert(life);
+        for id in incidents {
+            if let Some(incident) = self.incidents.get_mut(&id) {
+                incident.alive += 1;
+            }
+            self.touch(id, at);
+        }
+        if let Some(earlier) = earlier {
+            self.left(&earlier, at);
+        }
+        if let Some(evicted) = evicted {
+            self.losses.push((Loss::ProcessEvicted, 1));
+            self.left(&evicted, at);
+        }
+    }
+
+    /// A life is no longer in the table.
+    fn left(&mut self, life: &Life, at: Moment) {
+        for id in &life.incidents {
+            if let Some(incident) = self.incidents.get_mut(id) {
+                incident.leave(at);
+            }
+            self.touch(*id, at);
+        }
+    }
+
+    /// Looks after processes whose end was not heard. With `began`, all that started before it; else a few, in turn.
+    fn bury(&mut self, most: usize, began: Option<Moment>, at: Moment, host: &impl Host) {
+        let total = self.table.len();
+        let skip = if began.is_some() || total == 0 { 0 } else { self.checked % total };
+        let dead: Vec<Pid> = self
+            .table
+            .iter()
+            .skip(skip)
+            .take(most)
+            .filter(|life| !host.alive(life.key))
+            .map(|life| life.key.pid)
+            .collect();
+        self.checked = if skip.saturating_add(most) >= total { 0 } else { skip + most };
+        for pid in dead {
+            self.orders.push(Order::Forget(pid));
+            self.on_exit(pid, at);
+        }
+    }
+
+    fn forget_ended(&mut self, now: Moment) {
+        let old: Vec<FindingId> = self
+            .incidents
+            .iter()
+            .filter(|(_, incident)| incident.ended_before(now, REMEMBER_NS))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in old {
+            if let Some(incident) = self.incidents.remove(&id) {
+                self.unlist(&incident);
+            }
+        }
+    }
+
+    fn unlist(&mut self, incident: &Incident) {
+        let inode = incident.socket().inode;
+        if self.by_socket.get(&inode) == Some(&incident.id()) {
+            self.by_socket.remove(&inode);
+        }
+        if let Some(at) = incident.listed_ns {
+            self.due.remove(&(at, incident.id()));
+        }
+    }
+
+    /// Puts an incident where its next record is due.
+    fn touch(&mut self, id: FindingId, now: Moment) {
+        let reissue = self.settings.reissue_seconds.saturating_mul(SECOND);
+        let Some(incident) = self.incidents.get_mut(&id) else { return };
+        let next = incident.due_ns(reissue).map(|at| at.max(now.mono_ns));
+        if let Some(at) = std::mem::replace(&mut incident.listed_ns, next) {
+            self.due.remove(&(at, id));
+        }
+        self.due.extend(next.map(|at| (at, id)));
+    }
+
+    fn issue_due(&mut self, now: Moment, out: &mut Vec<Detection>) {
+        let reissue = self.settings.reissue_seconds.saturating_mul(SECOND);
+        while let Some((at, id)) = self.due.first().copied() {
+            if at > now.mono_ns {
+                break;
+            }
+            self.due.pop_first();
+            let Some(incident) = self.incidents.get_mut(&id) else { continue };
+            out.extend(incident.issue(now, reissue));
+            incident.listed_ns = incident.due_ns(reissue).map(|at| at.max(now.mono_ns + 1));
+            self.due.extend(incident.listed_ns.map(|at| (at, id)));
+        }
+    }
+}
+
+fn push_new(list: &mut Vec<FindingId>, id: FindingId) {
+    if !list.contains(&id) {
+        // The newest tether is the one that children most likely use: it comes first.
+        list.insert(0, id);
+    }
+}

@@ -1,0 +1,311 @@
+//! The sensor's thread: receive, look, hand over.
+//!
+//! Owns: the loop, and which events lead to a look. Must not own: the socket's set-up, the reading of processes, the
+//! verdict. It never waits for anybody: a full channel is a counted loss.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::host::proc_dir::ProcDir;
+use crate::host::reader::{FirstLook, Missed, Reader, first_look, stat};
+use crate::model::clock::Moment;
+use crate::model::event::Event;
+use crate::model::ids::{Pid, StartTime};
+use crate::model::look::{Cause, Observation};
+use crate::model::loss::Loss;
+use crate::sensor::budget::Budget;
+use crate::sensor::connector::Connector;
+use crate::sensor::error::SensorError;
+use crate::sensor::followed::Followed;
+use crate::sensor::settings::SensorSettings;
+use crate::sensor::shared::Shared;
+use crate::sensor::sweep::SweepRequest;
+use crate::stats::{Count, Stats};
+use crate::sys::clock;
+use crate::sys::cn_proc::{MESSAGE_MAX, Message, What, decode};
+use crate::sys::recv::Batch;
+
+/// Events taken with one system call, and between two looks at the budget.
+const BATCH: usize = 32;
+/// How often drops are asked for, and the longest wait.
+const CHECK_NS: u64 = 100_000_000;
+/// The most children looked up when a process begins to be followed.
+const CHILDREN_MAX: usize = 64;
+
+/// What the engine asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FollowOrder {
+    /// Hear this process's forks and exit.
+    Follow(Pid),
+    /// It does not matter after all.
+    Forget(Pid),
+}
+
+/// The channels of a sensor thread.
+#[derive(Clone, Debug)]
+pub struct Wires {
+    /// Events, to the engine.
+    pub events: Sender<Event>,
+    /// Orders, from the engine.
+    pub orders: Receiver<FollowOrder>,
+    /// Requests, to the sweep.
+    pub sweeps: Sender<SweepRequest>,
+}
+
+/// Opens the connector and starts the thread.
+pub fn spawn(
+    settings: SensorSettings,
+    stats: Arc<Stats>,
+    wires: Wires,
+) -> Result<(Arc<Shared>, JoinHandle<()>), SensorError> {
+    let connector = Connector::open(settings.receive_buffer_bytes)?;
+    let shared = Arc::new(Shared::new().map_err(SensorError::Setup)?);
+    shared.receive_buffer.store(connector.receive_buffer() as u64, Ordering::Relaxed);
+    let thread_shared = shared.clone();
+    let thread = std::thread::Builder::new()
+        .name("sensor".into())
+        .spawn(move || {
+            let budget = Budget::new(settings.realtime, &stats);
+            thread_shared.realtime.store(budget.is_realtime(), Ordering::Relaxed);
+            let reader = Reader::new(settings.socket_lookup.clone());
+            Sensor {
+                settings,
+                stats,
+                wires,
+                shared: thread_shared,
+                connector,
+                budget,
+                reader,
+                followed: Followed::default(),
+                sequences: HashMap::new(),
+                next_check_ns: 0,
+            }
+            .run();
+        })
+        .map_err(SensorError::Setup)?;
+    Ok((shared, thread))
+}
+
+struct Sensor {
+    settings: SensorSettings,
+    stats: Arc<Stats>,
+    wires: Wires,
+    shared: Arc<Shared>,
+    connector: Connector,
+    budget: Budget,
+    reader: Reader,
+    followed: Followed,
+    sequences: HashMap<u32, u32>,
+    next_check_ns: u64,
+}
+
+impl Sensor {
+    fn run(mut self) {
+        let mut batch = Batch::<BATCH, MESSAGE_MAX>::default();
+        let wait = Timespec { tv_sec: 0, tv_nsec: CHECK_NS as i64 };
+        while !self.shared.stop.load(Ordering::Relaxed) {
+            let connector_fd = self.connector.fd();
+            let mut fds = [
+                PollFd::from_borrowed_fd(connector_fd, PollFlags::IN),
+                PollFd::new(self.shared.wake_fd(), PollFlags::IN),
+            ];
+            // Forks and exits of followed processes are why the wait must end; without any it may be long.
+            let _ = poll(&mut fds, Some(&wait));
+            let ordered = fds[1].revents().contains(PollFlags::IN);
+            self.budget.begin();
+            if ordered {
+                self.shared.woken();
+            }
+            self.take_orders();
+            self.receive(&mut batch);
+            self.check();
+        }
+    }
+
+    fn receive(&mut self, batch: &mut Batch<BATCH, MESSAGE_MAX>) {
+        loop {
+            let count = match batch.receive(self.connector.fd()) {
+                Ok(count) => count,
+                // With NETLINK_NO_ENOBUFS set this does not happen; if it does, the drop counter tells how many.
+                Err(_) => return,
+            };
+            for datagram in batch.datagrams() {
+                if let Some(message) = decode(datagram) {
+                    self.on_message(message);
+                }
+            }
+            self.shared.busy_since_ns.store(0, Ordering::Relaxed);
+            self.apply_filter();
+            self.budget.spend(&self.stats);
+            if count < BATCH || self.shared.stop.load(Ordering::Relaxed) {
+                return;
+            }
+        }
+    }
+
+    fn on_message(&mut self, message: Message) {
+        self.check_sequence(message);
+        match message.what {
+            What::Exec { pid } => {
+                self.stats.count(Count::Execs);
+                self.shared.heard.fetch_add(1, Ordering::Relaxed);
+                self.shared.busy_since_ns.store(message.mono_ns.max(1), Ordering::Relaxed);
+                self.on_exec(pid);
+            }
+            What::Fork { parent, child } if self.followed.contains(parent) => {
+                self.stats.count(Count::Forks);
+                self.on_fork(parent, child);
+            }
+            What::Exit { pid } if self.followed.remove(pid) => {
+                self.stats.count(Count::Exits);
+                self.send(Event::Exited { pid, at: clock::now() });
+            }
+            What::Fork { .. } | What::Exit { .. } | What::Other => {}
+        }
+    }
+
+    fn on_exec(&mut self, pid: Pid) {
+        let followed = self.followed.contains(pid);
+        match first_look(pid) {
+            FirstLook::Nothing if !followed => self.stats.count(Count::LooksNothing),
+            FirstLook::Nothing => self.look_at(pid, Cause::Exec),
+            FirstLook::Socket(dir) => self.look_through(&dir, followed, Cause::Exec),
+            FirstLook::Vanished if followed => self.send(Event::Vanished { pid, at: clock::now() }),
+            FirstLook::Vanished => self.stats.lose(Loss::Vanished, 1),
+            FirstLook::Denied => self.stats.lose(Loss::AccessDenied, 1),
+        }
+    }
+
+    fn look_at(&mut self, pid: Pid, cause: Cause) {
+        match ProcDir::open(pid) {
+            Ok(dir) => self.look_through(&dir, true, cause),
+            Err(_) => self.send(Event::Vanished { pid, at: clock::now() }),
+        }
+    }
+
+    /// Reads on while the process lives; what turns out not to matter is dropped here.
+    fn look_through(&mut self, dir: &ProcDir, followed: bool, cause: Cause) {
+        let at = clock::now();
+        let (stdio, unresolved) = self.reader.stdio(dir);
+        if unresolved {
+            self.stats.lose(Loss::SocketUnresolved, 1);
+        }
+        let direct = stdio.iter().any(|backing| backing.network().is_some());
+        if !direct && !followed {
+            self.stats.count(Count::LooksLocalSocket);
+            return;
+        }
+        match self.reader.rest(dir, stdio, at, Observation::Live, cause) {
+            Ok(look) => {
+                self.stats.count(Count::LooksHandedOn);
+                self.send(Event::Look(Box::new(look)));
+                self.follow(dir.pid(), at);
+            }
+            Err(Missed::Vanished) if followed => self.send(Event::Vanished { pid: dir.pid(), at }),
+            Err(Missed::Vanished) => self.stats.lose(Loss::Vanished, 1),
+            Err(Missed::Denied) => self.stats.lose(Loss::AccessDenied, 1),
+        }
+    }
+
+    fn on_fork(&mut self, parent: Pid, child: Pid) {
+        let start = stat(child).map_or(StartTime(0), |stat| stat.start);
+        self.send(Event::Forked { parent, child, start, at: clock::now() });
+        if self.followed.add(child) && self.followed.is_wide() {
+            self.stats.lose(Loss::FilterWidened, 1);
+        }
+    }
+
+    /// From here on the process's forks are heard; those it made before the filter changed are looked up.
+    fn follow(&mut self, pid: Pid, at: Moment) {
+        if !self.followed.add(pid) {
+            return;
+        }
+        self.apply_filter();
+        let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")) else { return };
+        for child in text.split_ascii_whitespace().take(CHILDREN_MAX).filter_map(|id| id.parse::<Pid>().ok())
+        {
+            if self.followed.contains(child) {
+                continue;
+            }
+            let start = stat(child).map_or(StartTime(0), |stat| stat.start);
+            self.send(Event::Forked { parent: pid, child, start, at });
+            self.followed.add(child);
+        }
+        self.apply_filter();
+    }
+
+    fn take_orders(&mut self) {
+        while let Ok(order) = self.wires.orders.try_recv() {
+            match order {
+                FollowOrder::Follow(pid) => self.follow(pid, clock::now()),
+                FollowOrder::Forget(pid) => drop(self.followed.remove(pid)),
+            }
+        }
+        self.apply_filter();
+    }
+
+    fn apply_filter(&mut self) {
+        let connector = &self.connector;
+        if self.followed.apply(|scope| connector.filter(scope)).is_err() {
+            self.followed.apply_again();
+        }
+        self.shared.followed.store(self.followed.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Each processor numbers its messages upwards. Gaps are what the filter kept back or the kernel dropped, and the
+    /// drop counter says which; a number that does not rise means that something else is wrong.
+    fn check_sequence(&mut self, message: Message) {
+        if let Some(before) = self.sequences.insert(message.cpu, message.sequence) {
+            let step = message.sequence.wrapping_sub(before);
+            if step == 0 || step > u32::MAX / 2 {
+                self.lost(Loss::SequenceGap, 1);
+            }
+        }
+    }
+
+    fn check(&mut self) {
+        let now = clock::now();
+        if now.mono_ns < self.next_check_ns {
+            return;
+        }
+        self.next_check_ns = now.mono_ns + CHECK_NS;
+        let drops = self.connector.new_drops();
+        if drops > 0 {
+            self.lost(Loss::KernelOverflow, drops.into());
+        }
+        if self.shared.reopen.swap(false, Ordering::Relaxed) {
+            self.reopen();
+        }
+    }
+
+    fn reopen(&mut self) {
+        match Connector::open(self.settings.receive_buffer_bytes) {
+            Ok(connector) => {
+                self.connector = connector;
+                self.sequences.clear();
+                self.followed.apply_again();
+                self.apply_filter();
+            }
+            Err(error) => log::warn!("sensor: could not open the proc connector anew: {error}"),
+        }
+        self.lost(Loss::SensorDeaf, 1);
+    }
+
+    fn lost(&mut self, loss: Loss, count: u64) {
+        self.stats.lose(loss, count);
+        let _ = self.wires.events.try_send(Event::Lost { loss, count, at: clock::now() });
+        let _ = self.wires.sweeps.try_send(SweepRequest { everything: true });
+    }
+
+    fn send(&mut self, event: Event) {
+        if let Err(TrySendError::Full(_)) = self.wires.events.try_send(event) {
+            self.stats.lose(Loss::ChannelFull, 1);
+            let _ = self.wires.sweeps.try_send(SweepRequest { everything: true });
+        }
+    }
+}

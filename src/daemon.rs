@@ -1,1 +1,248 @@
-//! (to be written)
+//! The daemon: wiring, main loop, reload, stop.
+//!
+//! Owns: which thread talks to which, and the order of start and stop. Must not own: any stage's work.
+//!
+//! Threads: `sensor` (real time), `sweep`, `engine`, `record` (enrich and spool), `syslog`, `control`; the main thread
+//! waits for signals and looks after the others once a second.
+
+pub mod control;
+pub mod engine_thread;
+pub mod error;
+pub mod lookout;
+pub mod metrics;
+pub mod oplog;
+pub mod record_thread;
+pub mod restore;
+pub mod scan;
+pub mod screen;
+pub mod status;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, bounded, select, tick};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+
+use crate::config::Config;
+use crate::config::rules_dir::read_rules;
+use crate::daemon::engine_thread::{EngineOrder, EngineWires};
+use crate::daemon::error::DaemonError;
+use crate::daemon::lookout::Lookout;
+use crate::daemon::record_thread::{RecordThread, Work};
+use crate::daemon::status::Board;
+use crate::deliver;
+use crate::engine::policy::RuleSet;
+use crate::engine::{Engine, Place};
+use crate::enrich::{self, Enricher};
+use crate::host::live::LiveHost;
+use crate::sensor::proc_events::{self, Wires};
+use crate::sensor::sweep::{self, SweepRequest};
+use crate::spool::writer::Writer;
+use crate::stats::{Count, Stats};
+
+/// Events between the sensors and the engine.
+const EVENTS_MAX: usize = 8192;
+/// Orders from the engine to the sensor.
+const ORDERS_MAX: usize = 65_536;
+/// Detections between the engine and the spool.
+const WORK_MAX: usize = 1024;
+
+/// What the command line says about a run.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// The configuration file named; `None`: the default one, if there is one.
+    pub config_file: Option<PathBuf>,
+    /// The spool named.
+    pub spool_override: Option<PathBuf>,
+    /// Findings are not shown on the screen.
+    pub quiet: bool,
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
+    oplog::init();
+    // Signals are taken before the first thread starts, so that none is lost or ends the program half-way.
+    let signals = signals()?;
+    let rules = Arc::new(load_rules(&config)?);
+    let stats = Arc::new(Stats::default());
+    let boot_id = enrich::node::boot_id();
+    let (writer, opened) = Writer::open(config.spool.clone(), &boot_id)?;
+    let (restored, leftovers) = restore::restore(&config.spool.directory, &boot_id);
+    let enricher = Enricher::new(config.enrich.clone(), boot_id.clone());
+    let board = Arc::new(Board::new(&config, &boot_id, enricher.node_name(), stats.clone()));
+
+    let (events_in, events) = bounded(EVENTS_MAX);
+    let (orders_in, orders) = bounded(ORDERS_MAX);
+    let (sweeps_in, sweeps) = bounded(1);
+    let (work_in, work) = bounded(WORK_MAX);
+    let (news_in, news) = bounded(1);
+    let (engine_orders_in, engine_orders) = bounded(4);
+
+    let wires = Wires { events: events_in.clone(), orders, sweeps: sweeps_in.clone() };
+    let lookout = Lookout::new(config.sensor.clone(), stats.clone(), wires)?;
+    board.set_sensor(lookout.shared());
+    let sweep_thread = sweep::spawn(&config.sensor, stats.clone(), events_in.clone(), sweeps)
+        .map_err(DaemonError::Thread)?;
+    let record_thread = RecordThread { writer, enricher, stats: stats.clone(), board: board.clone() }
+        .spawn(work, news_in, leftovers, opened, screen::Screen::new(options.quiet))
+        .map_err(DaemonError::Thread)?;
+    let place = Place { boot_id, mount_namespace: lookout::host_mount_namespace() };
+    let engine = Engine::new(config.engine.clone(), place, rules.clone(), restored);
+    let engine_wires = EngineWires {
+        events,
+        orders: orders_in,
+        work: work_in.clone(),
+        commands: engine_orders,
+        board: board.clone(),
+        sensor: lookout.shared_slot(),
+    };
+    let engine_thread =
+        engine_thread::spawn(engine, LiveHost::new(), stats.clone(), engine_wires).map_err(DaemonError::Thread)?;
+    let (stop_syslog_in, stop_syslog) = bounded::<()>(0);
+    let syslog_thread =
+        deliver::spawn(&config.syslog, &config.spool.directory, stats.clone(), news, stop_syslog)
+            .map_err(DaemonError::Thread)?;
+    let control = control::Control::start(&config.control.socket, board.clone(), sweeps_in.clone())?;
+    board.set_rules(rules);
+    let _ = sweeps_in.send(SweepRequest { everything: true });
+    board.set_ready();
+    eprintln_ready();
+
+    let outcome = watch(&signals, config, &options, lookout, &work_in, &engine_orders_in, &sweeps_in, &board);
+
+    // The order of stopping: each stage ends when nobody can hand it anything any more.
+    // 1. The sensor: IGNORE goes to the kernel. (`watch` has done it.)
+    // 2. The sweep.
+    drop(sweeps_in);
+    drop(control);
+    let _ = sweep_thread.join();
+    // 3. The engine, when the last event has been handled.
+    drop(events_in);
+    drop(engine_orders_in);
+    let _ = engine_thread.join();
+    // 4. The record thread, when everything is on disk.
+    drop(work_in);
+    let _ = record_thread.join();
+    // 5. Syslog, when it has caught up or a second has passed.
+    drop(stop_syslog_in);
+    if let Some(thread) = syslog_thread {
+        let _ = thread.join();
+    }
+    outcome
+}
+
+/// The main thread's loop.
+#[allow(clippy::too_many_arguments)] // the wires of one loop; a struct for them would be used once
+fn watch(
+    signals: &Receiver<i32>,
+    mut config: Config,
+    options: &RunOptions,
+    mut lookout: Lookout,
+    work: &crossbeam_channel::Sender<Work>,
+    engine: &crossbeam_channel::Sender<EngineOrder>,
+    sweeps: &crossbeam_channel::Sender<SweepRequest>,
+    board: &Arc<Board>,
+) -> Result<(), DaemonError> {
+    let seconds = tick(Duration::from_secs(1));
+    let outcome = loop {
+        select! {
+            recv(signals) -> signal => match signal {
+                Ok(SIGHUP) => reload(&mut config, options, engine, board),
+                Ok(SIGUSR1) => { let _ = sweeps.try_send(SweepRequest { everything: true }); }
+                _ => break Ok(()),
+            },
+            recv(seconds) -> _ => {
+                if let Err(error) = lookout.tick(board) {
+                    break Err(error.into());
+                }
+                let losses = lookout.new_losses();
+                if !losses.is_empty() {
+                    let _ = work.try_send(Work::Losses(losses));
+                }
+                metrics::write(&config.control.metrics_file, board);
+            }
+        }
+    };
+    lookout.stop();
+    outcome
+}
+
+/// All or nothing: what is wrong is said, and everything stays as it was.
+fn reload(
+    config: &mut Config,
+    options: &RunOptions,
+    engine: &crossbeam_channel::Sender<EngineOrder>,
+    board: &Arc<Board>,
+) {
+    match load(options).and_then(|new| load_rules(&new).map(|rules| (new, Arc::new(rules)))) {
+        Ok((new, rules)) => {
+            board.set_rules(rules.clone());
+            let _ = engine.send(EngineOrder::Reload(new.engine.clone(), rules));
+            if needs_restart(config, &new) {
+                log::warn!("reload: [sensor], [spool], [syslog], [enrich], [node] and [control] take a restart");
+            }
+            config.engine = new.engine;
+            config.control.rules_directory = new.control.rules_directory;
+            board.stats().count(Count::Reloads);
+            log::info!("reload: done");
+        }
+        Err(error) => {
+            board.stats().count(Count::ReloadsRefused);
+            log::error!("reload refused, everything stays as it was: {error}");
+        }
+    }
+}
+
+fn needs_restart(old: &Config, new: &Config) -> bool {
+    old.sensor != new.sensor
+        || old.spool != new.spool
+        || old.syslog != new.syslog
+        || old.enrich != new.enrich
+        || old.control.socket != new.control.socket
+        || old.control.metrics_file != new.control.metrics_file
+}
+
+/// The configuration of a run.
+pub fn load(options: &RunOptions) -> Result<Config, DaemonError> {
+    let loaded = Config::load(options.config_file.as_deref())?;
+    for warning in &loaded.warnings {
+        log::warn!("{warning}");
+    }
+    let mut config = loaded.config;
+    if let Some(directory) = &options.spool_override {
+        config.override_spool(directory.clone());
+    }
+    Ok(config)
+}
+
+/// The shipped rules and those of the rules directory.
+pub fn load_rules(config: &Config) -> Result<RuleSet, DaemonError> {
+    let sources = read_rules(&config.control.rules_directory).map_err(DaemonError::Rules)?;
+    let compiled = RuleSet::compile(&sources).map_err(DaemonError::Rules)?;
+    for warning in &compiled.warnings {
+        log::warn!("{warning}");
+    }
+    Ok(compiled.rules)
+}
+
+fn signals() -> Result<Receiver<i32>, DaemonError> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map_err(DaemonError::Thread)?;
+    let (tell, told) = bounded(8);
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if tell.send(signal).is_err() {
+                    break;
+                }
+            }
+        })
+        .map_err(DaemonError::Thread)?;
+    Ok(told)
+}
+
+fn eprintln_ready() {
+    log::info!("ready");
+}

@@ -19,7 +19,7 @@ pub mod host;
 
 pub mod sensor;
 
-//pub mod engine;
+pub mod engine;
 
 pub mod enrich;
 
@@ -32,4 +32,4 @@ pub mod config;
 pub mod stats;
 
 pub mod cli;
-pub mod daemon;
+//pub mod daemon;

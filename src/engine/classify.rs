@@ -29,7 +29,9 @@ pub fn judge(look: &Look, program: &Program) -> Verdict {
         (None, None) => Verdict::Nothing,
         (Some(socket), Some(_)) if program.is_watched() => Verdict::Met(Row::WatchedBothWays, socket.clone()),
         (Some(socket), Some(_)) => Verdict::Met(Row::OtherBothWays, socket.clone()),
-        (Some(socket), None) if program.reads_commands() => Verdict::Met(Row::ShellReadsSocket, socket.clone()),
+        (Some(socket), None) if program.reads_commands() => {
+            Verdict::Met(Row::ShellReadsSocket, socket.clone())
+        }
         (Some(socket), None) => Verdict::OneWay(socket.clone()),
         (None, Some(socket)) => match (stdout, stderr) {
             (Some(out), Some(err)) if out.inode == err.inode && program.is_watched() => {

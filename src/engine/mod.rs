@@ -197,7 +197,9 @@ impl Engine {
         }
         let lineage = match &own {
             Some(own) => own.incidents.clone(),
-            None => self.table.current(look.parent).map(|parent| parent.incidents.clone()).unwrap_or_default(),
+            None => {
+                self.table.current(look.parent).map(|parent| parent.incidents.clone()).unwrap_or_default()
+            }
         };
         if let Some(own) = own {
             self.left(&own, look.at);
@@ -373,7 +375,8 @@ impl Engine {
         judgement.evidence.extend(why.map(str::to_owned));
         let restored = self.restored.remove(&id).unwrap_or_default();
         let most = self.settings.processes_max;
-        let incident = Incident::new(id, judgement, (direction, socket.scope()), look.clone(), restored, most);
+        let incident =
+            Incident::new(id, judgement, (direction, socket.scope()), look.clone(), restored, most);
         self.tally.incidents += 1;
         self.by_socket.insert(socket.inode, id);
         if let Some((_, mut evicted)) = self.incidents.insert(id, incident) {

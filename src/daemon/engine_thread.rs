@@ -1,0 +1,115 @@
+//! The engine's thread.
+//!
+//! Owns: feeding events and time to the engine and handing on what comes out. Must not own: deciding.
+
+use std::sync::{Arc, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, never, select};
+
+use crate::daemon::record_thread::Work;
+use crate::daemon::status::Board;
+use crate::engine::policy::RuleSet;
+use crate::engine::settings::EngineSettings;
+use crate::engine::{Engine, Order};
+use crate::host::live::LiveHost;
+use crate::model::event::Event;
+use crate::sensor::proc_events::FollowOrder;
+use crate::sensor::shared::Shared;
+use crate::stats::{Count, Stats};
+use crate::sys::clock;
+
+/// The longest wait, so that time passes for the engine on a quiet machine.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What the main thread asks of the engine.
+#[derive(Debug)]
+pub enum EngineOrder {
+    /// New settings and rules.
+    Reload(EngineSettings, Arc<RuleSet>),
+}
+
+/// The channels of the engine's thread.
+#[derive(Debug)]
+pub struct EngineWires {
+    /// Events, from the sensors.
+    pub events: Receiver<Event>,
+    /// Orders, to the sensor.
+    pub orders: Sender<FollowOrder>,
+    /// Detections, to the record thread.
+    pub work: Sender<Work>,
+    /// Orders, from the main thread.
+    pub commands: Receiver<EngineOrder>,
+    /// Sizes are shown here.
+    pub board: Arc<Board>,
+    /// The sensor to wake; it may be replaced.
+    pub sensor: Arc<RwLock<Arc<Shared>>>,
+}
+
+/// Starts the thread. It ends when the last sender of events is gone.
+pub fn spawn(
+    mut engine: Engine,
+    host: LiveHost,
+    stats: Arc<Stats>,
+    mut wires: EngineWires,
+) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("engine".into()).spawn(move || {
+        let mut swept = false;
+        loop {
+            let event = select! {
+                recv(wires.events) -> event => match event {
+                    Ok(event) => event,
+                    Err(_) => break,
+                },
+                recv(wires.commands) -> command => {
+                    match command {
+                        Ok(EngineOrder::Reload(settings, rules)) => engine.reload(settings, rules),
+                        Err(_) => wires.commands = never(),
+                    }
+                    continue;
+                }
+                default(wait(&engine)) => Event::Tick { at: clock::now() },
+            };
+            let first_sweep = matches!(event, Event::Swept { complete: true, .. }) && !swept;
+            for detection in engine.handle(event, &host) {
+                let _ = wires.work.send(Work::Detection(Box::new(detection)));
+            }
+            if first_sweep {
+                swept = true;
+                let _ = wires.work.send(Work::Unclaimed(engine.take_unclaimed()));
+            }
+            pass_on(&mut engine, &stats, &wires);
+        }
+    })
+}
+
+fn wait(engine: &Engine) -> Duration {
+    let due = engine.next_due_ns().map(|due| due.saturating_sub(clock::now().mono_ns));
+    due.map_or(TICK, Duration::from_nanos).min(TICK)
+}
+
+fn pass_on(engine: &mut Engine, stats: &Stats, wires: &EngineWires) {
+    let orders = engine.take_orders();
+    if !orders.is_empty() {
+        for order in orders {
+            let order = match order {
+                Order::Follow(pid) => FollowOrder::Follow(pid),
+                Order::Forget(pid) => FollowOrder::Forget(pid),
+            };
+            // A full queue means that the sensor is busy; what it follows too long it drops at exit.
+            let _ = wires.orders.try_send(order);
+        }
+        if let Ok(sensor) = wires.sensor.read() {
+            sensor.wake();
+        }
+    }
+    for (loss, count) in engine.take_losses() {
+        stats.lose(loss, count);
+    }
+    let tally = engine.tally();
+    stats.set(Count::OneWay, tally.one_way);
+    stats.set(Count::Allowed, tally.allowed);
+    stats.set(Count::Incidents, tally.incidents);
+    wires.board.set_engine(engine.sizes());
+}

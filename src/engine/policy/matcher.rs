@@ -1,0 +1,171 @@
+//! What one rule asks of a candidate.
+//!
+//! Owns: the matchers, all of which must hold, and the rule of trust: a path proves something only on the host, of a
+//! file that root owns and nobody else may write. Must not own: reading rules.
+
+use std::net::IpAddr;
+
+use crate::engine::policy::Candidate;
+use crate::engine::policy::glob::matches;
+use crate::model::look::FileId;
+use crate::model::socket::{Direction, Scope};
+use crate::model::stdio::TetherKind;
+
+/// Where a rule holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On the host only: the default for rules that name paths.
+    Host,
+    /// Anywhere.
+    Any,
+    /// In containers whose id is like this.
+    Container(String),
+}
+
+/// A range of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Its first address.
+    pub address: IpAddr,
+    /// How many bits of it count.
+    pub bits: u8,
+}
+
+impl Network {
+    /// Whether an address lies in it.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        let (net, ip, width) = match (self.address, ip) {
+            (IpAddr::V4(net), IpAddr::V4(ip)) => (u128::from(net.to_bits()), u128::from(ip.to_bits()), 32),
+            (IpAddr::V6(net), IpAddr::V6(ip)) => (net.to_bits(), ip.to_bits(), 128),
+            _ => return false,
+        };
+        let shift = width - u32::from(self.bits).min(width);
+        net.checked_shr(shift).unwrap_or(0) == ip.checked_shr(shift).unwrap_or(0)
+    }
+}
+
+/// All that a rule asks; what is empty is not asked.
+#[derive(Clone, Debug, Default)]
+pub struct Matcher {
+    /// Paths of the executable.
+    pub executable: Vec<String>,
+    /// Arguments, all of which must occur, in order.
+    pub arguments: Vec<String>,
+    /// Paths of an ancestor's executable.
+    pub ancestor: Vec<String>,
+    /// Real user ids.
+    pub user: Vec<u32>,
+    /// Networks of the peer.
+    pub peer: Vec<Network>,
+    /// Scopes of the peer.
+    pub scope: Vec<Scope>,
+    /// The peer's ports.
+    pub port: Vec<(u16, u16)>,
+    /// This end's ports.
+    pub local_port: Vec<(u16, u16)>,
+    /// Who opened the connection.
+    pub direction: Option<Direction>,
+    /// Direct or relayed.
+    pub tether: Option<TetherKind>,
+    /// Rows.
+    pub row: Vec<u8>,
+    /// Where.
+    pub place: Option<Place>,
+    /// It names an image, a namespace or a pod label; candidates do not carry those yet, so it never matches.
+    pub wants_pod: bool,
+}
+
+impl Matcher {
+    /// Whether everything it asks holds.
+    pub fn matches(&self, candidate: &Candidate<'_>) -> bool {
+        !self.wants_pod
+            && self.place_fits(candidate)
+            && (self.row.is_empty() || self.row.contains(&candidate.row.number()))
+            && self.direction.is_none_or(|direction| direction == candidate.direction)
+            && self.tether.is_none_or(|kind| kind == candidate.kind)
+            && self.peer_fits(candidate)
+            && (self.user.is_empty() || self.user.contains(&candidate.look.credentials.uid.0))
+            && self.executable_fits(candidate)
+            && self.arguments_fit(candidate)
+            && self.ancestor_fits(candidate)
+    }
+
+    fn place_fits(&self, candidate: &Candidate<'_>) -> bool {
+        match &self.place {
+            Some(Place::Any) => true,
+            Some(Place::Container(id)) => {
+                candidate.container_id.is_some_and(|known| matches(id.as_bytes(), known.as_bytes()))
+            }
+            Some(Place::Host) => candidate.on_host,
+            // A path inside a container proves nothing.
+            None => candidate.on_host || (self.executable.is_empty() && self.ancestor.is_empty()),
+        }
+    }
+
+    fn executable_fits(&self, candidate: &Candidate<'_>) -> bool {
+        let exe = &candidate.look.exe;
+        self.executable.is_empty()
+            || (any(&self.executable, &exe.path)
+                && !exe.deleted
+                && !exe.is_memfd()
+                && (!candidate.on_host || exe.file.is_some_and(only_root_writes)))
+    }
+
+    fn arguments_fit(&self, candidate: &Candidate<'_>) -> bool {
+        let mut given = candidate.look.args.list.iter().skip(1);
+        self.arguments.iter().all(|wanted| given.any(|arg| matches(wanted.as_bytes(), arg)))
+    }
+
+    fn ancestor_fits(&self, candidate: &Candidate<'_>) -> bool {
+        self.ancestor.is_empty()
+            || candidate.look.ancestors.iter().any(|ancestor| {
+                any(&self.ancestor, &ancestor.exe)
+                    && (!candidate.on_host
+                        || (ancestor.mnt_ns == candidate.host_mount_namespace
+                            && ancestor.exe_owner.is_some_and(|owner| owner.0 == 0)))
+            })
+    }
+
+    fn peer_fits(&self, candidate: &Candidate<'_>) -> bool {
+        let peer = candidate.socket.peer.address();
+        let within = |ranges: &[(u16, u16)], port: Option<u32>| {
+            ranges.is_empty()
+                || port.is_some_and(|port| {
+                    ranges.iter().any(|(a, b)| (u32::from(*a)..=u32::from(*b)).contains(&port))
+                })
+        };
+        let ip = peer.and_then(|peer| peer.ip_addr());
+        let somewhere = self.peer.is_empty() && self.scope.is_empty()
+            || self.scope.contains(&candidate.scope)
+            || ip.is_some_and(|ip| self.peer.iter().any(|network| network.contains(ip)));
+        somewhere
+            && within(&self.port, peer.map(|peer| peer.port()))
+            && within(&self.local_port, candidate.socket.local.map(|local| local.port()))
+    }
+}
+
+fn any(patterns: &[String], text: &[u8]) -> bool {
+    patterns.iter().any(|pattern| matches(pattern.as_bytes(), text))
+}
+
+/// Owned by root, not writable by its group (unless that is root's... which `st_mode` cannot say) or others.
+fn only_root_writes(file: FileId) -> bool {
+    file.owner.0 == 0 && file.mode & 0o022 == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks() {
+        let network = |text: &str, bits| Network { address: text.parse().unwrap(), bits };
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(network("10.0.0.0", 8).contains(ip("10.9.8.7")));
+        assert!(!network("10.0.0.0", 8).contains(ip("11.0.0.1")));
+        assert!(network("0.0.0.0", 0).contains(ip("8.8.8.8")));
+        assert!(!network("0.0.0.0", 0).contains(ip("::1")));
+        assert!(network("fd00::", 8).contains(ip("fd12::1")));
+        assert!(network("192.0.2.7", 32).contains(ip("192.0.2.7")));
+    }
+}

@@ -1,0 +1,1 @@
+//! Whole attacks, replayed from scripts.

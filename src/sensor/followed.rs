@@ -98,9 +98,13 @@ mod tests {
         followed.add(Pid(1));
         assert_eq!(scope(&mut followed).as_deref(), Some("1 listed"));
         assert_eq!(scope(&mut followed), None);
-        (2..400).for_each(|pid| { followed.add(Pid(pid)); });
+        (2..400).for_each(|pid| {
+            followed.add(Pid(pid));
+        });
         assert_eq!(scope(&mut followed).as_deref(), Some("everybody"));
-        (1..400).for_each(|pid| { followed.remove(Pid(pid)); });
+        (1..400).for_each(|pid| {
+            followed.remove(Pid(pid));
+        });
         assert_eq!(scope(&mut followed).as_deref(), Some("nobody"));
     }
 }

@@ -1,3 +1,147 @@
-//! (to be written)
+//! From what the engine decided to what is reported: adds context, never changes the verdict.
+//!
+//! Owns: building a [`Record`] from a [`Detection`], and what it takes to know more about a process than one look has:
+//! its container, its user's name, the digest of its program. Must not own: judging, storing. Talks to: `model`; two
+//! worker threads of its own read files that somebody else controls, because such a read can take for ever.
+//!
+//! A record waits for those threads for `digest_wait_ms` in all. What is not there by then is left out, the record says
+//! so in `Enrichment_Status`, and the incident's next record has it.
 
+mod background;
+mod connection;
+pub mod container;
+mod digest;
+mod lru;
+mod namespaces;
+mod node;
+mod process;
+mod properties;
+mod record;
 pub mod settings;
+mod status;
+mod tether_path;
+mod user;
+mod words;
+
+use std::time::{Duration, Instant};
+
+pub use node::boot_id;
+pub use properties::keys;
+pub use settings::EnrichSettings;
+
+use crate::model::clock::Moment;
+use crate::model::detection::Detection;
+use crate::model::finding::Record;
+use crate::model::look::{Look, Namespaces};
+
+use container::ContainerIdentity;
+use digest::Digests;
+use node::Node;
+use status::Status;
+use user::Users;
+
+/// Adds context to detections.
+#[derive(Debug)]
+pub struct Enricher {
+    node: Node,
+    boot_id: String,
+    host: Namespaces,
+    wait: Duration,
+    digests: Digests,
+    users: Users,
+    shortened: u64,
+}
+
+/// Everything that was found out about the main process and that a record is made from.
+struct Context<'a> {
+    detection: &'a Detection,
+    now: Moment,
+    node: &'a Node,
+    boot_id: &'a str,
+    place: Place,
+    user_name: Option<String>,
+    digests: &'a Digests,
+    status: Status,
+}
+
+/// Where a process runs.
+#[derive(Debug, Default)]
+struct Place {
+    cgroup_path: Option<String>,
+    container: Option<ContainerIdentity>,
+    /// In a container, even though no form of path named it.
+    isolated: bool,
+}
+
+impl Enricher {
+    /// Reads the host's names and namespaces, and starts no thread before the first record needs one.
+    pub fn new(settings: EnrichSettings, boot_id: String) -> Self {
+        let host = namespaces::of_host();
+        Self {
+            boot_id,
+            host,
+            wait: Duration::from_millis(settings.digest_wait_ms),
+            digests: Digests::new(settings.digest, settings.digest_max_bytes),
+            users: Users::new(host.mnt),
+            shortened: 0,
+            node: Node::new(settings),
+        }
+    }
+
+    /// The record of an incident as it stands. Waits at most `digest_wait_ms`. `Sequence` and
+    /// `Previous_Record_Sha256` are the spool's to add; the line has room for them.
+    pub fn record(&mut self, detection: &Detection, now: Moment) -> Record {
+        let deadline = Instant::now() + self.wait;
+        let subject = &detection.subject;
+        let mut status = Status::default();
+        for look in record::timeline(detection) {
+            self.digests.ask(look);
+        }
+        self.users.ask(subject);
+        self.digests.wait(deadline);
+        let user_name = match self.users.wait(subject, deadline) {
+            Ok(name) => name,
+            Err(why) => {
+                status.miss("user name", why);
+                None
+            }
+        };
+        let context = Context {
+            detection,
+            now,
+            node: &self.node,
+            boot_id: &self.boot_id,
+            place: self.place(subject),
+            user_name,
+            digests: &self.digests,
+            status,
+        };
+        let (record, shortened) = record::build(context);
+        self.shortened += u64::from(shortened);
+        record
+    }
+
+    /// The node's name (`VM_Instance_Name`).
+    pub fn node_name(&self) -> &str {
+        &self.node.name
+    }
+
+    /// How many records were shortened so that they fit a line ([`crate::model::loss::Loss::RecordShortened`]).
+    pub fn shortened(&self) -> u64 {
+        self.shortened
+    }
+
+    fn place(&self, look: &Look) -> Place {
+        let cgroup_path = container::cgroup_path(&look.cgroup);
+        let service = cgroup_path.as_deref().is_some_and(container::is_service);
+        let isolated = namespaces::isolated(&look.namespaces, &self.host, service);
+        let container = container::identify(&look.cgroup, isolated);
+        let cgroup_path = container.as_ref().map(|c| c.cgroup_path.clone()).or(cgroup_path);
+        Place { cgroup_path, container, isolated }
+    }
+}
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;

@@ -137,6 +137,25 @@ fn tails() {
 }
 
 #[test]
+fn torn_just_before_the_newline() {
+    for first in [7, 10] {
+        let dir = tempfile::tempdir().unwrap();
+        nine(dir.path());
+        if first == 10 {
+            open(dir.path()).0.append(&mut records(1)).unwrap();
+        }
+        let whole = fs::read(path(dir.path(), first)).unwrap();
+        fs::write(path(dir.path(), first), &whole[..whole.len() - 1]).unwrap();
+        let (mut writer, report) = open(dir.path());
+        assert_eq!((report.torn, report.next), (0, if first == 10 { 11 } else { 10 }));
+        writer.append(&mut records(1)).unwrap();
+        assert_eq!(read(dir.path()), ((1..=report.next).collect(), 0, 0));
+        let report = verify(dir.path()).unwrap();
+        assert_eq!((report.breaks.len(), report.rewritten, report.torn), (0, 0, 0));
+    }
+}
+
+#[test]
 fn first_record_of_a_segment_torn() {
     let dir = tempfile::tempdir().unwrap();
     nine(dir.path());

@@ -51,6 +51,11 @@ impl Lines {
         &self.file
     }
 
+    /// After [`Raw::End`]: what stands there without a newline; empty where it is too long for a line.
+    pub(super) fn unfinished(&self) -> &[u8] {
+        if self.long_from.is_some() { &[] } else { &self.buffer }
+    }
+
     /// The next line.
     pub(super) fn next(&mut self) -> io::Result<Raw> {
         loop {

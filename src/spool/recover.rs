@@ -31,6 +31,8 @@ struct Tail {
     sound: bool,
     /// The last line has no newline.
     unfinished: bool,
+    /// ... and lacks nothing else.
+    whole: bool,
 }
 
 impl Writer {
@@ -54,7 +56,7 @@ impl Writer {
             let newest = first == listing.highest;
             report.damaged += tail.damaged;
             if newest && tail.unfinished {
-                report.torn += 1;
+                report.torn += u64::from(!tail.whole);
                 let ended = directory.append(&segment::name(first), false).and_then(|mut file| {
                     file.write_all(b"\n")?;
                     file.sync_data()
@@ -155,6 +157,11 @@ fn tail(directory: &Directory, first: u64) -> Tail {
             Ok(Raw::End { unfinished }) => {
                 tail.unfinished = unfinished;
                 tail.sound &= !unfinished;
+                // Torn just before the newline: with it the line is a record, whose number is taken.
+                if let Some(record) = parse(lines.unfinished()) {
+                    tail.last = Some((record.sequence(), sha256_hex(lines.unfinished())));
+                    tail.whole = true;
+                }
                 return tail;
             }
             Err(_) => {

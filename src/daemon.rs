@@ -37,7 +37,7 @@ use crate::engine::policy::RuleSet;
 use crate::engine::{Engine, Place};
 use crate::enrich::{self, Enricher};
 use crate::host::live::LiveHost;
-use crate::sensor::proc_events::{self, Wires};
+use crate::sensor::proc_events::Wires;
 use crate::sensor::sweep::{self, SweepRequest};
 use crate::spool::writer::Writer;
 use crate::stats::{Count, Stats};
@@ -98,8 +98,8 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
         board: board.clone(),
         sensor: lookout.shared_slot(),
     };
-    let engine_thread =
-        engine_thread::spawn(engine, LiveHost::new(), stats.clone(), engine_wires).map_err(DaemonError::Thread)?;
+    let engine_thread = engine_thread::spawn(engine, LiveHost::new(), stats.clone(), engine_wires)
+        .map_err(DaemonError::Thread)?;
     let (stop_syslog_in, stop_syslog) = bounded::<()>(0);
     let syslog_thread =
         deliver::spawn(&config.syslog, &config.spool.directory, stats.clone(), news, stop_syslog)
@@ -181,7 +181,9 @@ fn reload(
             board.set_rules(rules.clone());
             let _ = engine.send(EngineOrder::Reload(new.engine.clone(), rules));
             if needs_restart(config, &new) {
-                log::warn!("reload: [sensor], [spool], [syslog], [enrich], [node] and [control] take a restart");
+                log::warn!(
+                    "reload: [sensor], [spool], [syslog], [enrich], [node] and [control] take a restart"
+                );
             }
             config.engine = new.engine;
             config.control.rules_directory = new.control.rules_directory;

@@ -184,9 +184,12 @@ fn hidepid() -> Check {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let hidden = mounts.lines().any(|line| {
         let mut fields = line.split(' ').skip(1);
-        fields.next() == Some("/proc") && fields.nth(1).is_some_and(|options| {
-            options.split(',').any(|option| option.starts_with("hidepid=") && !matches!(option, "hidepid=0" | "hidepid=off"))
-        })
+        fields.next() == Some("/proc")
+            && fields.nth(1).is_some_and(|options| {
+                options.split(',').any(|option| {
+                    option.starts_with("hidepid=") && !matches!(option, "hidepid=0" | "hidepid=off")
+                })
+            })
     });
     if hidden && capabilities().unwrap_or(0) & (1 << 19) == 0 {
         return check("hidepid", Outcome::Fail, "/proc hides others' processes", "give CAP_SYS_PTRACE");
@@ -216,10 +219,20 @@ fn syslog(config: &Config) -> Check {
 fn spool(directory: &Path) -> Check {
     let there = directory.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     let Ok(space) = nix::sys::statvfs::statvfs(there) else {
-        return check("spool", Outcome::Fail, format!("{} cannot be reached", shown(directory)), "name another");
+        return check(
+            "spool",
+            Outcome::Fail,
+            format!("{} cannot be reached", shown(directory)),
+            "name another",
+        );
     };
     if space.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY) {
-        return check("spool", Outcome::Fail, format!("{} is read-only", shown(directory)), "name another with --spool");
+        return check(
+            "spool",
+            Outcome::Fail,
+            format!("{} is read-only", shown(directory)),
+            "name another with --spool",
+        );
     }
     let free = u64::from(space.blocks_available()).saturating_mul(space.fragment_size()) >> 20;
     let what = format!("{}: {free} MiB free", shown(directory));

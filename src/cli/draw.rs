@@ -57,13 +57,17 @@ pub fn draw(record: &Record, unicode: bool) -> String {
     let fds = fds.map(|fds| fds.iter().filter_map(Value::as_u64).map(fd_name).collect::<Vec<_>>().join(", "));
     wire(&mut out, pen, &fds.unwrap_or_default());
     boxed(&mut out, pen, &socket(record), true);
-    wire(&mut out, pen, &format!("{}, {} peer", text(property::TETHER_DIRECTION), text(property::PEER_SCOPE)));
+    wire(
+        &mut out,
+        pen,
+        &format!("{}, {} peer", text(property::TETHER_DIRECTION), text(property::PEER_SCOPE)),
+    );
     boxed(&mut out, pen, &[peer(record)], false);
 
     out.push_str("\nWhy\n");
     let evidence = finding.source_properties.get(property::EVIDENCE).and_then(Value::as_array);
     for sentence in evidence.into_iter().flatten().filter_map(Value::as_str) {
-        line(&mut out, &format!("  - {}", escape(sentence.as_bytes())));
+        wrapped(&mut out, "  - ", &escape(sentence.as_bytes()));
     }
     timeline(&mut out, record);
     ancestry(&mut out, record);
@@ -103,7 +107,11 @@ fn socket(record: &Record) -> Vec<String> {
     let connection = record.finding.connections.first();
     let local = connection.and_then(|c| endpoint(c.source_ip.as_deref(), c.source_port));
     let protocol = or(text(property::SOCKET_PROTOCOL), "socket");
-    vec![format!("{protocol} {}  socket:[{}]", or(&local.unwrap_or_default(), "unbound"), text(property::SOCKET_INODE))]
+    vec![format!(
+        "{protocol} {}  socket:[{}]",
+        or(&local.unwrap_or_default(), "unbound"),
+        text(property::SOCKET_INODE)
+    )]
 }
 
 fn peer(record: &Record) -> String {
@@ -175,6 +183,25 @@ fn line(out: &mut String, text: &str) {
     out.push('\n');
 }
 
+/// A paragraph: already escaped, broken between words, the first line behind `lead`.
+fn wrapped(out: &mut String, lead: &str, text: &str) {
+    let mut current = lead.to_owned();
+    for word in text.split(' ') {
+        let length = current.chars().count();
+        if length > lead.len() && length + 1 + word.chars().count() > WIDTH {
+            out.push_str(&current);
+            out.push('\n');
+            current = " ".repeat(lead.len());
+        }
+        if current.chars().count() > lead.len() {
+            current.push(' ');
+        }
+        current.extend(word.chars().take(WIDTH - lead.len()));
+    }
+    out.push_str(&current);
+    out.push('\n');
+}
+
 fn fit(text: &str, width: usize) -> String {
     let text = escape(text.as_bytes());
     if text.chars().count() <= width {
@@ -195,7 +222,11 @@ fn boxed(out: &mut String, pen: &Pen, lines: &[String], tied: bool) {
         out.push_str(&format!("  {side} {text}{} {side}\n", " ".repeat(padding)));
     }
     let tie = if tied { pen.tie } else { across };
-    out.push_str(&format!("  {bottom_left}{}{tie}{}{bottom_right}\n", across.repeat(3), across.repeat(inner - 2)));
+    out.push_str(&format!(
+        "  {bottom_left}{}{tie}{}{bottom_right}\n",
+        across.repeat(3),
+        across.repeat(inner - 2)
+    ));
 }
 
 fn wire(out: &mut String, pen: &Pen, label: &str) {

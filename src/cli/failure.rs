@@ -18,7 +18,9 @@ pub enum Failure {
     #[error(transparent)]
     Spool(#[from] SpoolError),
     /// `run` without privileges.
-    #[error("run needs root, or CAP_NET_ADMIN, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH; `tetherd scan` does what it can without")]
+    #[error(
+        "run needs root, or CAP_NET_ADMIN, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH; `tetherd scan` does what it can without"
+    )]
     NotRoot,
     /// An argument that clap could not judge.
     #[error("{0}")]

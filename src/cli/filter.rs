@@ -22,7 +22,9 @@ impl Filter {
         let time = |name: &str, text: &Option<String>| match text {
             None => Ok(None),
             Some(text) => moment(text).map(Some).ok_or_else(|| {
-                Failure::Usage(format!("--{name} {text:?} is no time; write 30m, 24h, 7d, or 2026-11-24T03:50:17Z"))
+                Failure::Usage(format!(
+                    "--{name} {text:?} is no time; write 30m, 24h, 7d, or 2026-11-24T03:50:17Z"
+                ))
             }),
         };
         Ok(Self {

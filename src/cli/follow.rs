@@ -18,7 +18,8 @@ const PERIOD: Duration = Duration::from_millis(200);
 pub fn follow(follow: &Follow) -> Result<Exit, Failure> {
     let filter = Filter::new(&follow.filters)?;
     let directory = spool(&follow.common)?;
-    let mut reader = if follow.from_start { Reader::oldest(&directory)? } else { Reader::newest(&directory)? };
+    let mut reader =
+        if follow.from_start { Reader::oldest(&directory)? } else { Reader::newest(&directory)? };
     loop {
         while let Some(entry) = reader.next()? {
             if !filter.wants(&entry.record, follow.json) {

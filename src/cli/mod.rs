@@ -44,8 +44,11 @@ pub fn main() -> Result<Exit, Failure> {
     };
     match arguments.command {
         Command::Run(run) => {
-            let options =
-                RunOptions { config_file: run.common.config, spool_override: run.common.spool, quiet: run.quiet };
+            let options = RunOptions {
+                config_file: run.common.config,
+                spool_override: run.common.spool,
+                quiet: run.quiet,
+            };
             if !nix::unistd::geteuid().is_root() && !can_listen() {
                 return Err(Failure::NotRoot);
             }
@@ -88,7 +91,9 @@ fn can_listen() -> bool {
 
 /// Whether text on this terminal may hold more than ASCII.
 fn unicode() -> bool {
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
     locale.is_some_and(|locale| {
         let locale = locale.to_ascii_lowercase();
         locale.contains("utf-8") || locale.contains("utf8")

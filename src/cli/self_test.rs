@@ -47,7 +47,10 @@ pub fn self_test(arguments: &Json) -> Result<Exit, Failure> {
             if is_ours(&entry.record, port, &pid) {
                 let took = began.elapsed();
                 let text = if arguments.json {
-                    format!("{}\n", json!({"found": true, "id": entry.record.id(), "milliseconds": took.as_millis()}))
+                    format!(
+                        "{}\n",
+                        json!({"found": true, "id": entry.record.id(), "milliseconds": took.as_millis()})
+                    )
                 } else {
                     format!(
                         "A tethered `id` (pid {pid}, port {port}) was recorded as {} after {} ms.\nSee it: tetherd show {}\n",
@@ -65,7 +68,9 @@ pub fn self_test(arguments: &Json) -> Result<Exit, Failure> {
     let text = if arguments.json {
         format!("{}\n", json!({"found": false}))
     } else {
-        format!("A tethered `id` (pid {pid}, port {port}) was NOT recorded within 5 s; run `tetherd doctor`.\n")
+        format!(
+            "A tethered `id` (pid {pid}, port {port}) was NOT recorded within 5 s; run `tetherd doctor`.\n"
+        )
     };
     out::print(&text)?;
     Ok(Exit::Findings)

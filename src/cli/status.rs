@@ -31,8 +31,9 @@ pub fn ask(socket: &Path, word: &str) -> Result<Value, Failure> {
     stream.write_all(format!("{word}\n").as_bytes()).map_err(fail)?;
     let mut answer = String::new();
     stream.take(ANSWER_MAX).read_to_string(&mut answer).map_err(fail)?;
-    serde_json::from_str(&answer)
-        .map_err(|error| Failure::Unavailable(format!("the daemon's answer is no JSON ({error}); restart it")))
+    serde_json::from_str(&answer).map_err(|error| {
+        Failure::Unavailable(format!("the daemon's answer is no JSON ({error}); restart it"))
+    })
 }
 
 /// Prints the status.
@@ -84,7 +85,11 @@ fn words(status: &Value) -> String {
         get("/spool/bytes"),
         get("/spool/next_sequence")
     ));
-    text.push_str(&format!("syslog   {} sent, {} failures\n", get("/counts/syslog_sent"), get("/counts/syslog_failures")));
+    text.push_str(&format!(
+        "syslog   {} sent, {} failures\n",
+        get("/counts/syslog_sent"),
+        get("/counts/syslog_failures")
+    ));
     let losses = status.get("losses").and_then(Value::as_object);
     let lost: Vec<String> = losses
         .into_iter()
@@ -92,6 +97,9 @@ fn words(status: &Value) -> String {
         .filter(|(_, count)| count.as_u64() != Some(0))
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
-    text.push_str(&format!("lost     {}\n", if lost.is_empty() { "nothing".into() } else { lost.join(", ") }));
+    text.push_str(&format!(
+        "lost     {}\n",
+        if lost.is_empty() { "nothing".into() } else { lost.join(", ") }
+    ));
     text
 }

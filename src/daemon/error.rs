@@ -27,7 +27,9 @@ pub enum DaemonError {
     #[error(transparent)]
     Spool(#[from] SpoolError),
     /// The control socket.
-    #[error("cannot make the control socket {path}: {source}; set [control] socket to a place that can be written")]
+    #[error(
+        "cannot make the control socket {path}: {source}; set [control] socket to a place that can be written"
+    )]
     Control {
         /// Where.
         path: PathBuf,

@@ -56,7 +56,9 @@ impl Lookout {
             return Err(SensorError::Deaf);
         }
         if settings.realtime && !shared.realtime.load(Ordering::Relaxed) {
-            log::warn!("sensor: no real-time priority (CAP_SYS_NICE); very short processes may be missed under load");
+            log::warn!(
+                "sensor: no real-time priority (CAP_SYS_NICE); very short processes may be missed under load"
+            );
         }
         Ok(Self {
             next_canary_ns: clock::now().mono_ns + settings.canary_seconds * SECOND,
@@ -165,6 +167,7 @@ impl Lookout {
 
 /// The mount namespace of pid 1, which is the host's.
 pub fn host_mount_namespace() -> Option<Inode> {
-    let link = ["/proc/1/ns/mnt", "/proc/self/ns/mnt"].iter().find_map(|path| std::fs::read_link(path).ok())?;
+    let link =
+        ["/proc/1/ns/mnt", "/proc/self/ns/mnt"].iter().find_map(|path| std::fs::read_link(path).ok())?;
     bracketed(link.as_os_str().as_encoded_bytes(), b"mnt:[")
 }

@@ -25,13 +25,17 @@ pub fn write(path: &Path, board: &Board) {
 /// The text.
 pub fn text(board: &Board) -> String {
     let mut text = String::with_capacity(4096);
-    text.push_str("# HELP tetherd_events_total What tetherd counted, by kind.\n# TYPE tetherd_events_total counter\n");
+    text.push_str(
+        "# HELP tetherd_events_total What tetherd counted, by kind.\n# TYPE tetherd_events_total counter\n",
+    );
     for count in Count::ALL {
-        let _ = writeln!(text, "tetherd_events_total{{kind=\"{}\"}} {}", count.name(), board.stats().get(count));
+        let _ =
+            writeln!(text, "tetherd_events_total{{kind=\"{}\"}} {}", count.name(), board.stats().get(count));
     }
     text.push_str("# HELP tetherd_losses_total What may have been missed, by cause.\n# TYPE tetherd_losses_total counter\n");
     for loss in Loss::ALL {
-        let _ = writeln!(text, "tetherd_losses_total{{cause=\"{}\"}} {}", loss.name(), board.stats().lost(loss));
+        let _ =
+            writeln!(text, "tetherd_losses_total{{cause=\"{}\"}} {}", loss.name(), board.stats().lost(loss));
     }
     let status = board.json();
     for (name, help, pointer) in [
@@ -39,7 +43,11 @@ pub fn text(board: &Board) -> String {
         ("tetherd_processes_followed", "Processes that are followed.", "/engine/processes"),
         ("tetherd_spool_bytes", "Bytes in the spool.", "/spool/bytes"),
         ("tetherd_spool_next_sequence", "The next record's number.", "/spool/next_sequence"),
-        ("tetherd_canary_age_seconds", "Seconds since the kernel last proved that it sends events.", "/sensor/canary_age_seconds"),
+        (
+            "tetherd_canary_age_seconds",
+            "Seconds since the kernel last proved that it sends events.",
+            "/sensor/canary_age_seconds",
+        ),
     ] {
         let value = status.pointer(pointer).and_then(serde_json::Value::as_u64).unwrap_or(0);
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");

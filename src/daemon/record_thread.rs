@@ -100,8 +100,10 @@ impl RecordThread {
     }
 
     fn loss_record(&self, losses: &[(Loss, u64)]) -> Record {
-        let what: Vec<String> =
-            losses.iter().map(|(loss, count)| format!("{count} {}: {}", loss.name(), loss.meaning())).collect();
+        let what: Vec<String> = losses
+            .iter()
+            .map(|(loss, count)| format!("{count} {}: {}", loss.name(), loss.meaning()))
+            .collect();
         let mut properties = BTreeMap::new();
         let counts = losses.iter().map(|(loss, count)| (loss.name().to_owned(), (*count).into()));
         properties.insert("Losses".to_owned(), serde_json::Value::Object(counts.collect()));

@@ -27,8 +27,7 @@ pub fn restore(directory: &Path, boot_id: &str) -> (Vec<Restored>, Leftovers) {
         Vec::new()
     });
     let open = records.into_iter().filter(|record| record.finding.state == State::Active);
-    let leftovers: Leftovers =
-        open.filter_map(|record| Some((record.id().parse().ok()?, record))).collect();
+    let leftovers: Leftovers = open.filter_map(|record| Some((record.id().parse().ok()?, record))).collect();
     let restored = leftovers
         .iter()
         .filter(|(_, record)| record.text(property::BOOT_ID) == Some(boot_id))

@@ -11,7 +11,8 @@ use syslog::{Facility, LogFormat, Severity as Level};
 use crate::model::detection::Severity;
 use crate::sys::localtime::local_time;
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// Writes whole messages.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ impl<T: AsRef<str>> LogFormat<T> for Header {
             format!("{month} {:2} {:02}:{:02}:{:02} ", time.day, time.hour, time.minute, time.second)
         });
         write!(w, "<{priority}>{stamp}tetherd[{}]: {}", self.pid, message.as_ref())
-            .map_err(|error| syslog::Error::Write(Box::new(error)))
+            .map_err(|error| syslog::Error::Write(error))
     }
 }
 

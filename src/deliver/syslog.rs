@@ -174,13 +174,19 @@ impl Delivery {
         match outcome {
             Sent::Done => {
                 if let Some(since) = self.failing_since.take() {
-                    log::info!("syslog: {} takes messages again after {} s", self.path.display(), since.elapsed().as_secs());
+                    log::info!(
+                        "syslog: {} takes messages again after {} s",
+                        self.path.display(),
+                        since.elapsed().as_secs()
+                    );
                 }
                 true
             }
             Sent::Later => false,
             Sent::TooLong => {
-                log::warn!("syslog: a message of {MESSAGE_SHORT} bytes was refused as too long; it stays in the spool");
+                log::warn!(
+                    "syslog: a message of {MESSAGE_SHORT} bytes was refused as too long; it stays in the spool"
+                );
                 self.stats.lose(Loss::SyslogSkipped, 1);
                 true
             }

@@ -236,15 +236,27 @@ impl Incident {
         }
     }
 
-    /// Program files are held open until their first record, so that they can be hashed; then they are let go.
+    /// Program files are held open until their first record, so that they can be hashed; then they are let go. The
+    /// subject stays the same entry as its place on the timeline.
     fn release_files(&mut self) {
-        let entries = self.head.iter_mut().chain(&mut self.tail).chain(std::iter::once(&mut self.subject));
-        for entry in entries.filter(|entry| entry.exe.handle.is_some()) {
-            let mut look = Look::clone(entry);
-            look.exe.handle = None;
-            *entry = Arc::new(look);
+        let subject = self.subject.clone();
+        if subject.exe.handle.is_some() {
+            self.subject = without_file(&subject);
+        }
+        for entry in self.head.iter_mut().chain(&mut self.tail) {
+            if Arc::ptr_eq(entry, &subject) {
+                *entry = self.subject.clone();
+            } else if entry.exe.handle.is_some() {
+                *entry = without_file(entry);
+            }
         }
     }
+}
+
+fn without_file(look: &Look) -> Arc<Look> {
+    let mut look = look.clone();
+    look.exe.handle = None;
+    Arc::new(look)
 }
 
 /// What the timeline keeps of a process that is not the subject.

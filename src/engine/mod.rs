@@ -190,10 +190,16 @@ impl Engine {
 
     fn on_look(&mut self, mut look: Look, host: &impl Host, out: &mut Vec<Detection>) {
         let own = self.table.take_same(look.key);
-        if let Some(own) = own.as_ref().filter(|own| look.cause == Cause::Sweep && own.is_as(&look)) {
-            let own = own.clone();
+        let known = |own: &&Life| (look.cause == Cause::Sweep || own.exec_may_follow) && own.is_as(&look);
+        if let Some(mut own) = own.as_ref().filter(known).cloned() {
+            own.exec_may_follow = false;
+            self.left(&own, look.at);
             self.keep(own, look.at);
             return;
+        }
+        if look.cause == Cause::Fork && self.is_only_fork(&look) {
+            let start = look.key.start;
+            return self.on_fork(look.parent, look.key.pid, start, look.at);
         }
         let lineage = match &own {
             Some(own) => own.incidents.clone(),
@@ -253,6 +259,7 @@ impl Engine {
             incidents: joins,
             stdio: look.stdio.clone(),
             program: Some((look.exe.path.clone(), look.args.list.clone())),
+            exec_may_follow: look.cause == Cause::Fork,
         };
         // A process that is known to be gone holds nothing open.
         if look.seen == Observation::Inherited {
@@ -263,6 +270,14 @@ impl Engine {
             self.orders.push(Order::Follow(look.key.pid));
             self.keep(life, look.at);
         }
+    }
+
+    /// Whether a process found by way of its parent runs what its parent runs: it has executed nothing yet.
+    fn is_only_fork(&self, look: &Look) -> bool {
+        let parent = self.table.current(look.parent).and_then(|parent| parent.program.as_ref());
+        // In the midst of execve the arguments are not there yet: then the event of it is still to come.
+        look.args.list.is_empty()
+            || parent.is_some_and(|(exe, args)| *exe == look.exe.path && *args == look.args.list)
     }
 
     /// Row 8: remembers the socket, or finds that another command used it before.
@@ -397,6 +412,7 @@ impl Engine {
             incidents: from.incidents.clone(),
             stdio: from.stdio.clone(),
             program: None,
+            exec_may_follow: false,
         };
         // A look may have come first: it knows more.
         if self.table.current(child).is_some_and(|known| known.key == life.key && known.program.is_some()) {

@@ -26,6 +26,8 @@ pub struct Life {
     pub stdio: [Backing; 3],
     /// What it runs: path and arguments; empty before its first exec.
     pub program: Option<(Vec<u8>, Vec<Vec<u8>>)>,
+    /// It was come upon as somebody's child; the event of its exec may still follow.
+    pub exec_may_follow: bool,
 }
 
 impl Life {

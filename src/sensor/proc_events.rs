@@ -13,7 +13,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::host::proc_dir::ProcDir;
 use crate::host::reader::{FirstLook, Missed, Reader, first_look, stat};
-use crate::model::clock::Moment;
 use crate::model::event::Event;
 use crate::model::ids::{Pid, StartTime};
 use crate::model::look::{Cause, Observation};
@@ -36,6 +35,9 @@ const BATCH: usize = 32;
 const CHECK_NS: u64 = 100_000_000;
 /// The most children looked up when a process begins to be followed.
 const CHILDREN_MAX: usize = 64;
+
+/// How many generations of children are looked up at one time.
+const GENERATIONS_MAX: usize = 8;
 
 /// What the engine asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +86,7 @@ pub fn spawn(
                 followed: Followed::default(),
                 sequences: HashMap::new(),
                 next_check_ns: 0,
+                fresh: Vec::new(),
             }
             .run();
         })
@@ -102,6 +105,8 @@ struct Sensor {
     followed: Followed,
     sequences: HashMap<u32, u32>,
     next_check_ns: u64,
+    /// Followed since the last filter.
+    fresh: Vec<Pid>,
 }
 
 impl Sensor {
@@ -204,7 +209,7 @@ impl Sensor {
             Ok(look) => {
                 self.stats.count(Count::LooksHandedOn);
                 self.send(Event::Look(Box::new(look)));
-                self.follow(dir.pid(), at);
+                self.follow(dir.pid());
             }
             Err(Missed::Vanished) if followed => self.send(Event::Vanished { pid: dir.pid(), at }),
             Err(Missed::Vanished) => self.stats.lose(Loss::Vanished, 1),
@@ -215,46 +220,67 @@ impl Sensor {
     fn on_fork(&mut self, parent: Pid, child: Pid) {
         let start = stat(child).map_or(StartTime(0), |stat| stat.start);
         self.send(Event::Forked { parent, child, start, at: clock::now() });
-        if self.followed.add(child) && self.followed.is_wide() {
-            self.stats.lose(Loss::FilterWidened, 1);
-        }
+        self.follow(child);
     }
 
-    /// From here on the process's forks are heard; those it made before the filter changed are looked up.
-    fn follow(&mut self, pid: Pid, at: Moment) {
-        if !self.followed.add(pid) {
-            return;
-        }
-        self.apply_filter();
-        let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")) else { return };
-        for child in text.split_ascii_whitespace().take(CHILDREN_MAX).filter_map(|id| id.parse::<Pid>().ok())
-        {
-            if self.followed.contains(child) {
-                continue;
-            }
-            let start = stat(child).map_or(StartTime(0), |stat| stat.start);
-            self.send(Event::Forked { parent: pid, child, start, at });
-            self.followed.add(child);
-        }
-        self.apply_filter();
-    }
-
-    fn take_orders(&mut self) {
-        while let Ok(order) = self.wires.orders.try_recv() {
-            match order {
-                FollowOrder::Follow(pid) => self.follow(pid, clock::now()),
-                FollowOrder::Forget(pid) => drop(self.followed.remove(pid)),
+    /// From the next filter on the process's forks and exit are heard.
+    fn follow(&mut self, pid: Pid) {
+        let narrow = !self.followed.is_wide();
+        if self.followed.add(pid) {
+            self.fresh.push(pid);
+            if narrow && self.followed.is_wide() {
+                self.stats.lose(Loss::FilterWidened, 1);
             }
         }
-        self.apply_filter();
     }
 
+    /// Puts the filter in place, and then looks up what newly followed processes did before it was there: those that
+    /// ended are let go, and their children are followed too.
     fn apply_filter(&mut self) {
         let connector = &self.connector;
         if self.followed.apply(|scope| connector.filter(scope)).is_err() {
             self.followed.apply_again();
         }
+        for _ in 0..GENERATIONS_MAX {
+            if self.fresh.is_empty() {
+                break;
+            }
+            for pid in std::mem::take(&mut self.fresh) {
+                self.catch_up(pid);
+            }
+            let connector = &self.connector;
+            if self.followed.apply(|scope| connector.filter(scope)).is_err() {
+                self.followed.apply_again();
+            }
+        }
         self.shared.followed.store(self.followed.len() as u64, Ordering::Relaxed);
+    }
+
+    fn catch_up(&mut self, pid: Pid) {
+        if !stat(pid).is_some_and(|stat| stat.lives()) {
+            if self.followed.remove(pid) {
+                self.send(Event::Exited { pid, at: clock::now() });
+            }
+            return;
+        }
+        let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")) else { return };
+        for child in text.split_ascii_whitespace().take(CHILDREN_MAX).filter_map(|id| id.parse::<Pid>().ok())
+        {
+            if !self.followed.contains(child) {
+                self.look_at(child, Cause::Fork);
+                self.follow(child);
+            }
+        }
+    }
+
+    fn take_orders(&mut self) {
+        while let Ok(order) = self.wires.orders.try_recv() {
+            match order {
+                FollowOrder::Follow(pid) => self.follow(pid),
+                FollowOrder::Forget(pid) => drop(self.followed.remove(pid)),
+            }
+        }
+        self.apply_filter();
     }
 
     /// Each processor numbers its messages upwards. Gaps are what the filter kept back or the kernel dropped, and the

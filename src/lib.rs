@@ -32,4 +32,4 @@ pub mod config;
 pub mod stats;
 
 pub mod cli;
-//pub mod daemon;
+pub mod daemon;

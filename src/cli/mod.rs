@@ -1,1 +1,101 @@
-//! (to be written)
+//! The command line.
+//!
+//! Owns: arguments, what each command prints, its exit code. Must not own: any work that the daemon does too. Talks to:
+//! `daemon`, `spool` (reading), `config`.
+
+pub mod args;
+pub mod config;
+pub mod doctor;
+pub mod draw;
+pub mod failure;
+pub mod filter;
+pub mod follow;
+pub mod list;
+pub mod out;
+pub mod scan;
+pub mod self_test;
+pub mod show;
+pub mod status;
+pub mod verify;
+
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::cli::args::{Command, Common, Tetherd};
+use crate::cli::failure::Failure;
+use crate::config::Config;
+use crate::daemon::{self, RunOptions};
+use crate::model::exit::Exit;
+
+/// Parses the arguments and does what they say.
+pub fn main() -> Result<Exit, Failure> {
+    let arguments = match Tetherd::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // clap has the sentences; only the exit code is ours.
+            let _ = error.print();
+            return Ok(match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok,
+                _ => Exit::Usage,
+            });
+        }
+    };
+    match arguments.command {
+        Command::Run(run) => {
+            let options =
+                RunOptions { config_file: run.common.config, spool_override: run.common.spool, quiet: run.quiet };
+            if !nix::unistd::geteuid().is_root() && !can_listen() {
+                return Err(Failure::NotRoot);
+            }
+            daemon::run(daemon::load(&options)?, options)?;
+            Ok(Exit::Ok)
+        }
+        Command::Scan(scan) => scan::scan(&scan),
+        Command::List(list) => list::list(&list),
+        Command::Show(show) => show::show(&show),
+        Command::Follow(follow) => follow::follow(&follow),
+        Command::Status(status) => status::status(&status),
+        Command::Doctor(doctor) => doctor::doctor(&doctor),
+        Command::SelfTest(test) => self_test::self_test(&test),
+        Command::Verify(verify) => verify::verify(&verify),
+        Command::CheckConfig(check) => config::check(&check),
+        Command::PrintConfig(print) => config::print(&print),
+    }
+}
+
+/// The configuration that the common options name.
+fn config(common: &Common) -> Result<Config, Failure> {
+    let options =
+        RunOptions { config_file: common.config.clone(), spool_override: common.spool.clone(), quiet: true };
+    Ok(daemon::load(&options)?)
+}
+
+/// The spool that the common options name.
+fn spool(common: &Common) -> Result<PathBuf, Failure> {
+    match &common.spool {
+        Some(directory) => Ok(directory.clone()),
+        None => Ok(config(common)?.spool.directory),
+    }
+}
+
+/// Whether CAP_NET_ADMIN and CAP_SYS_PTRACE are effective.
+fn can_listen() -> bool {
+    const NEEDED: u64 = 1 << 12 | 1 << 19;
+    doctor::capabilities().is_some_and(|effective| effective & NEEDED == NEEDED)
+}
+
+/// Whether text on this terminal may hold more than ASCII.
+fn unicode() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+    locale.is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
+
+/// A path for people.
+fn shown(path: &Path) -> String {
+    crate::model::text::escape(path.as_os_str().as_encoded_bytes())
+}

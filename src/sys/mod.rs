@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod cn_filter;
 pub mod cn_proc;
+pub mod localtime;
 pub mod netns;
 pub mod pidfd;
 pub mod recv;

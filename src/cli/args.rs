@@ -1,0 +1,222 @@
+//! The arguments.
+//!
+//! Owns: commands, options, help. Must not own: what they do.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::model::detection::Severity;
+
+/// Finds commands whose input or output is tied to the network: reverse shells, bind shells, remote command execution.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tetherd",
+    version,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    after_help = "First steps:\n  tetherd doctor            does everything work here?\n  tetherd run               listen, until stopped\n  \
+                  tetherd scan              what is tied to the network right now\n  tetherd list              what was found\n  \
+                  tetherd show ID           one finding, drawn\n\nExit codes are those of sysexits.h."
+)]
+pub struct Tetherd {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Listen for processes and record findings until stopped (root)
+    ///
+    /// Without a configuration file built-in defaults hold: spool in /var/lib/tetherd/spool, syslog through /dev/log
+    /// if there is one. SIGHUP reads the configuration again, SIGUSR1 sweeps /proc, SIGTERM stops with nothing lost.
+    ///
+    /// Example: tetherd run --spool /srv/tetherd
+    #[command(verbatim_doc_comment)]
+    Run(Run),
+    /// Show what is tied to the network right now; needs no daemon
+    Scan(Scan),
+    /// List findings, newest last
+    ///
+    /// Example: tetherd list --since 24h --severity high
+    #[command(verbatim_doc_comment)]
+    List(List),
+    /// Draw one finding: the tether, the connection, the commands in order
+    ///
+    /// Example: tetherd show 4f1c9d0e
+    #[command(verbatim_doc_comment)]
+    Show(Show),
+    /// Print findings as they come
+    Follow(Follow),
+    /// Ask the running daemon how it is
+    Status(Json),
+    /// Check what this machine gives to tetherd, and say what to do about the rest
+    Doctor(Json),
+    /// Tie a harmless `id` to a loopback connection and see that the running daemon records it
+    SelfTest(Json),
+    /// Check the spool's chain of hashes: was a record changed or removed?
+    Verify(Verify),
+    /// Name every problem of the configuration and the allow rules
+    CheckConfig(CheckConfig),
+    /// Print the configuration in force, with where each value comes from
+    PrintConfig(PrintConfig),
+}
+
+/// Options of most commands.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Common {
+    /// Configuration file [default: /etc/tetherd/tetherd.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Spool directory, in place of the configured one
+    #[arg(long, value_name = "DIR")]
+    pub spool: Option<PathBuf>,
+}
+
+/// `run`.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// Where things are.
+    #[command(flatten)]
+    pub common: Common,
+    /// Do not show findings on the terminal
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// `scan`.
+#[derive(Args, Debug)]
+pub struct Scan {
+    /// Where things are.
+    #[command(flatten)]
+    pub common: Common,
+    /// One JSON record a line
+    #[arg(long)]
+    pub json: bool,
+    /// Draw with ASCII characters only
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+/// Which findings.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Filters {
+    /// Not before: 30m, 24h, 7d ago, or a time like 2026-11-24T03:50:17Z
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Not after
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// At least this severe: low, medium, high, critical
+    #[arg(long, value_name = "SEVERITY")]
+    pub severity: Option<Severity>,
+    /// Only of containers whose id or name begins like this
+    #[arg(long, value_name = "ID")]
+    pub container: Option<String>,
+    /// Only of this pod
+    #[arg(long, value_name = "NAME")]
+    pub pod: Option<String>,
+    /// Only of this Kubernetes namespace
+    #[arg(long, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// Only active or inactive ones
+    #[arg(long, value_name = "STATE", value_parser = ["active", "inactive"])]
+    pub state: Option<String>,
+}
+
+/// `list`.
+#[derive(Args, Debug)]
+pub struct List {
+    /// Where things are.
+    #[command(flatten)]
+    pub common: Common,
+    /// Which findings.
+    #[command(flatten)]
+    pub filters: Filters,
+    /// One JSON record a line
+    #[arg(long)]
+    pub json: bool,
+    /// The newest N only
+    #[arg(short, value_name = "N")]
+    pub n: Option<usize>,
+}
+
+/// `show`.
+#[derive(Args, Debug)]
+pub struct Show {
+    /// The finding's id, or the first digits of it
+    pub id: String,
+    /// Where things are.
+    #[command(flatten)]
+    pub common: Common,
+    /// The record as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Draw with ASCII characters only
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+/// `follow`.
+#[derive(Args, Debug)]
+pub struct Follow {
+    /// Where things are.
+    #[command(flatten)]
+    pub common: Common,
+    /// Which findings.
+    #[command(flatten)]
+    pub filters: Filters,
+    /// One JSON record a line
+    #[arg(long)]
+    pub json: bool,
+    /// Begin with the oldest record in place of the next one
+    #[arg(long)]
+    pub from_start: bool,
+}
+
+/// A command with common options and --json.
+#[derive(Args, Debug)]
+pub struct Json {
+    /// Where things are.
+    #[command(flatten)]
+    pub common: Common,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `verify`.
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// The spool directory [default: the configured one]
+    pub directory: Option<PathBuf>,
+    /// Where things are.
+    #[command(flatten)]
+    pub common: Common,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `check-config`.
+#[derive(Args, Debug)]
+pub struct CheckConfig {
+    /// The file [default: /etc/tetherd/tetherd.toml, if there is one]
+    pub file: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `print-config`.
+#[derive(Args, Debug)]
+pub struct PrintConfig {
+    /// Where things are.
+    #[command(flatten)]
+    pub common: Common,
+    /// The defaults, whatever is configured
+    #[arg(long)]
+    pub defaults: bool,
+}

@@ -1,0 +1,203 @@
+//! A finding as a drawing.
+//!
+//! Owns: boxes, wires and the timeline, in at most 80 columns; ASCII where that is all there is. Must not own: where
+//! the record comes from. Every text in it was chosen by somebody else and is escaped.
+
+use serde_json::Value;
+
+use crate::model::finding::{Process, Record, property};
+use crate::model::text::{escape, shell_quote};
+
+/// Columns of a drawing.
+const WIDTH: usize = 80;
+/// Lines of the timeline that are drawn.
+const TIMELINE_MAX: usize = 40;
+
+struct Pen {
+    /// Corners and edges: top left, top right, bottom left, bottom right, horizontal, vertical.
+    edge: [&'static str; 6],
+    down: &'static str,
+    tie: &'static str,
+}
+
+const UNICODE: Pen = Pen { edge: ["┌", "┐", "└", "┘", "─", "│"], down: "│", tie: "┬" };
+const ASCII: Pen = Pen { edge: ["+", "+", "+", "+", "-", "|"], down: "|", tie: "+" };
+
+/// Draws a record.
+pub fn draw(record: &Record, unicode: bool) -> String {
+    let pen = if unicode { &UNICODE } else { &ASCII };
+    let finding = &record.finding;
+    let text = |key: &str| record.text(key).unwrap_or_default();
+    let severity = finding.severity.map_or("-", |severity| severity.name());
+    let state = match finding.state {
+        crate::model::detection::State::Active => "going on",
+        crate::model::detection::State::Inactive => "ended",
+    };
+    let mut out = String::new();
+    line(&mut out, &format!("{severity}  {}", finding.category));
+    line(&mut out, &format!("{}  ({state}, first seen {})", record.id(), short_time(&finding.event_time)));
+    out.push('\n');
+
+    let process = subject(record);
+    let mut command = vec![title(record, process)];
+    let args = finding.source_properties.get(property::PROCESS_ARGUMENTS).and_then(Value::as_array);
+    if let Some(args) = args {
+        let args: Vec<String> = args.iter().filter_map(Value::as_str).map(shell_quote).collect();
+        command.push(args.join(" "));
+    }
+    let user = text(property::PROCESS_USER_NAME);
+    let uid = process.map_or("?", |process| process.user_id.as_str());
+    let user = if user.is_empty() { format!("uid {uid}") } else { format!("{user} (uid {uid})") };
+    command.push(format!("as {user} in {}", or(text(property::PROCESS_WORKING_DIRECTORY), "?")));
+    if let Some(place) = container(record) {
+        command.push(place);
+    }
+    boxed(&mut out, pen, &command, true);
+    let fds = finding.source_properties.get(property::SOCKET_FDS).and_then(Value::as_array);
+    let fds = fds.map(|fds| fds.iter().filter_map(Value::as_u64).map(fd_name).collect::<Vec<_>>().join(", "));
+    wire(&mut out, pen, &fds.unwrap_or_default());
+    boxed(&mut out, pen, &socket(record), true);
+    wire(&mut out, pen, &format!("{}, {} peer", text(property::TETHER_DIRECTION), text(property::PEER_SCOPE)));
+    boxed(&mut out, pen, &[peer(record)], false);
+
+    out.push_str("\nWhy\n");
+    let evidence = finding.source_properties.get(property::EVIDENCE).and_then(Value::as_array);
+    for sentence in evidence.into_iter().flatten().filter_map(Value::as_str) {
+        line(&mut out, &format!("  - {}", escape(sentence.as_bytes())));
+    }
+    timeline(&mut out, record);
+    ancestry(&mut out, record);
+    out
+}
+
+/// The process that gave the severity.
+fn subject(record: &Record) -> Option<&Process> {
+    let exe = record.text(property::PROCESS_BINARY_FULLPATH);
+    let processes = &record.finding.processes;
+    processes
+        .iter()
+        .find(|process| process.binary.as_ref().map(|binary| binary.path.as_str()) == exe)
+        .or(processes.first())
+}
+
+fn title(record: &Record, process: Option<&Process>) -> String {
+    let exe = or(record.text(property::PROCESS_BINARY_FULLPATH).unwrap_or_default(), "?");
+    let pid = process.map_or("?", |process| process.pid.as_str());
+    let seen = record.text(property::OBSERVATION).unwrap_or("?");
+    format!("{exe}  pid {pid}  (seen {seen})")
+}
+
+fn container(record: &Record) -> Option<String> {
+    let text = |key: &str| record.text(key).unwrap_or_default();
+    let id = text(property::CONTAINER_ID);
+    let runtime = text(property::CONTAINER_RUNTIME);
+    if id.is_empty() && runtime.is_empty() {
+        return None;
+    }
+    let short: String = id.chars().take(12).collect();
+    Some(format!("container {} ({})", or(&short, "?"), or(runtime, "unknown runtime")))
+}
+
+fn socket(record: &Record) -> Vec<String> {
+    let text = |key: &str| record.text(key).unwrap_or_default();
+    let connection = record.finding.connections.first();
+    let local = connection.and_then(|c| endpoint(c.source_ip.as_deref(), c.source_port));
+    let protocol = or(text(property::SOCKET_PROTOCOL), "socket");
+    vec![format!("{protocol} {}  socket:[{}]", or(&local.unwrap_or_default(), "unbound"), text(property::SOCKET_INODE))]
+}
+
+fn peer(record: &Record) -> String {
+    let connection = record.finding.connections.first();
+    let peer = connection.and_then(|c| endpoint(c.destination_ip.as_deref(), c.destination_port));
+    peer.unwrap_or_else(|| "no peer address".into())
+}
+
+fn endpoint(ip: Option<&str>, port: Option<u16>) -> Option<String> {
+    let (ip, port) = (ip?, port.unwrap_or(0));
+    Some(if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") })
+}
+
+fn fd_name(fd: u64) -> &'static str {
+    match fd {
+        0 => "stdin",
+        1 => "stdout",
+        2 => "stderr",
+        _ => "?",
+    }
+}
+
+fn timeline(out: &mut String, record: &Record) {
+    let count = record.number(property::PROCESS_COUNT).unwrap_or(0);
+    out.push_str(&format!("\nCommands ({count})\n"));
+    let entries = record.finding.source_properties.get(property::TIMELINE).and_then(Value::as_array);
+    for entry in entries.into_iter().flatten().take(TIMELINE_MAX) {
+        let field = |name: &str| match entry.get(name) {
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+            None => String::new(),
+        };
+        let time = field("time");
+        let clock = time.get(11..23).unwrap_or(&time).to_owned();
+        let what = or(&field("args"), or(&field("comm"), "(gone before it could be read)")).to_owned();
+        line(out, &format!("  {clock}  {:>7}  {:<9}  {what}", field("pid"), field("seen")));
+    }
+}
+
+fn ancestry(out: &mut String, record: &Record) {
+    let entries = record.finding.source_properties.get(property::PROCESS_ANCESTRY).and_then(Value::as_array);
+    let Some(entries) = entries.filter(|entries| !entries.is_empty()) else { return };
+    out.push_str("\nStarted by\n");
+    for entry in entries {
+        let field = |name: &str| match entry.get(name) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Array(list)) => {
+                list.iter().filter_map(Value::as_str).map(shell_quote).collect::<Vec<_>>().join(" ")
+            }
+            Some(value) => value.to_string(),
+            None => String::new(),
+        };
+        let what = or(&field("args"), or(&field("exe"), &field("comm"))).to_owned();
+        line(out, &format!("  {:>7}  {what}", field("pid")));
+    }
+}
+
+fn short_time(time: &str) -> String {
+    time.get(..19).map_or_else(|| time.to_owned(), |time| format!("{}Z", time.replace('T', " ")))
+}
+
+fn or<'a>(text: &'a str, other: &'a str) -> &'a str {
+    if text.is_empty() { other } else { text }
+}
+
+/// One line, escaped and cut at the width.
+fn line(out: &mut String, text: &str) {
+    out.push_str(&fit(text, WIDTH));
+    out.push('\n');
+}
+
+fn fit(text: &str, width: usize) -> String {
+    let text = escape(text.as_bytes());
+    if text.chars().count() <= width {
+        return text;
+    }
+    let mut cut: String = text.chars().take(width.saturating_sub(3)).collect();
+    cut.push_str("...");
+    cut
+}
+
+fn boxed(out: &mut String, pen: &Pen, lines: &[String], tied: bool) {
+    let lines: Vec<String> = lines.iter().map(|text| fit(text, WIDTH - 6)).collect();
+    let inner = lines.iter().map(|text| text.chars().count()).max().unwrap_or(0).max(24);
+    let [top_left, top_right, bottom_left, bottom_right, across, side] = pen.edge;
+    out.push_str(&format!("  {top_left}{}{top_right}\n", across.repeat(inner + 2)));
+    for text in lines {
+        let padding = inner - text.chars().count();
+        out.push_str(&format!("  {side} {text}{} {side}\n", " ".repeat(padding)));
+    }
+    let tie = if tied { pen.tie } else { across };
+    out.push_str(&format!("  {bottom_left}{}{tie}{}{bottom_right}\n", across.repeat(3), across.repeat(inner - 2)));
+}
+
+fn wire(out: &mut String, pen: &Pen, label: &str) {
+    out.push_str(&format!("      {} {}\n", pen.down, fit(label, WIDTH - 10)));
+}

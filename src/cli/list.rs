@@ -1,0 +1,72 @@
+//! `tetherd list`.
+//!
+//! Owns: the table. Must not own: reading the spool.
+
+use crate::cli::args::List;
+use crate::cli::failure::Failure;
+use crate::cli::filter::Filter;
+use crate::cli::{out, spool};
+use crate::model::exit::Exit;
+use crate::model::finding::{Record, property};
+use crate::model::text::{cut, escape};
+use crate::spool::reader::latest_by_name;
+
+/// How many digits of an id are shown.
+const ID_SHOWN: usize = 8;
+
+/// Prints the newest record of each finding, oldest first.
+pub fn list(list: &List) -> Result<Exit, Failure> {
+    let filter = Filter::new(&list.filters)?;
+    let mut records = latest_by_name(&spool(&list.common)?)?;
+    records.retain(|record| filter.wants(record, false));
+    records.sort_by_key(Record::sequence);
+    let first = records.len().saturating_sub(list.n.unwrap_or(usize::MAX));
+    let records = records.get(first..).unwrap_or_default();
+    let mut text = String::new();
+    if list.json {
+        for record in records {
+            text.push_str(&serde_json::to_string(record).unwrap_or_default());
+            text.push('\n');
+        }
+    } else if records.is_empty() {
+        text.push_str("No findings.\n");
+    } else {
+        let (width, colours) = (out::width(), out::colours());
+        text.push_str("TIME (UTC)          SEVERITY STATE ID       COUNT COMMAND AND PEER\n");
+        records.iter().for_each(|record| text.push_str(&row(record, width, colours)));
+    }
+    out::print(&text)?;
+    Ok(Exit::Ok)
+}
+
+/// One line, cut at the width.
+pub fn row(record: &Record, width: usize, colours: bool) -> String {
+    let finding = &record.finding;
+    let time = cut(&finding.event_time, 19).replace('T', " ");
+    let state = match finding.state {
+        crate::model::detection::State::Active => "open ",
+        crate::model::detection::State::Inactive => "ended",
+    };
+    let count = record.number(property::PROCESS_COUNT).unwrap_or(0);
+    let fixed = format!(" {state} {:<ID_SHOWN$} {count:>5} ", cut(record.id(), ID_SHOWN));
+    let rest: String = summary(record).chars().take(width.saturating_sub(29 + fixed.len()).max(8)).collect();
+    format!("{time} {}{fixed}{rest}\n", out::severity(finding.severity, colours))
+}
+
+/// What ran, where to, in which container.
+fn summary(record: &Record) -> String {
+    let text = |key: &str| record.text(key).unwrap_or_default();
+    let exe = text(property::PROCESS_BINARY_FULLPATH);
+    let name = exe.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("?");
+    let connection = record.finding.connections.first();
+    let peer = connection.and_then(|connection| {
+        let ip = connection.destination_ip.as_deref()?;
+        let port = connection.destination_port?;
+        Some(if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") })
+    });
+    let arrow = if text(property::TETHER_DIRECTION) == "inbound" { "<-" } else { "->" };
+    let peer = peer.unwrap_or_else(|| text(property::PEER_SCOPE).to_owned());
+    let container = text(property::CONTAINER_ID);
+    let container = if container.is_empty() { String::new() } else { format!(" in {}", cut(container, 12)) };
+    escape(format!("{name} {arrow} {peer}{container}").as_bytes())
+}

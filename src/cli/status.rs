@@ -1,0 +1,97 @@
+//! `tetherd status`, and talking to the running daemon.
+//!
+//! Owns: asking over the control socket, and the status in words. Must not own: the status.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::cli::args::Json;
+use crate::cli::failure::Failure;
+use crate::cli::{config, out, shown};
+use crate::model::exit::Exit;
+
+/// The longest answer.
+const ANSWER_MAX: u64 = 4 << 20;
+
+/// Asks the daemon; one word, one JSON document.
+pub fn ask(socket: &Path, word: &str) -> Result<Value, Failure> {
+    let fail = |error: std::io::Error| {
+        let remedy = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => "run this as root",
+            _ => "start it with `systemctl start tetherd` or `tetherd run`",
+        };
+        Failure::Unavailable(format!("no daemon answers on {} ({error}); {remedy}", shown(socket)))
+    };
+    let mut stream = UnixStream::connect(socket).map_err(fail)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).map_err(fail)?;
+    stream.write_all(format!("{word}\n").as_bytes()).map_err(fail)?;
+    let mut answer = String::new();
+    stream.take(ANSWER_MAX).read_to_string(&mut answer).map_err(fail)?;
+    serde_json::from_str(&answer)
+        .map_err(|error| Failure::Unavailable(format!("the daemon's answer is no JSON ({error}); restart it")))
+}
+
+/// Prints the status.
+pub fn status(arguments: &Json) -> Result<Exit, Failure> {
+    let config = config(&arguments.common)?;
+    let status = ask(&config.control.socket, "status")?;
+    let text = if arguments.json { format!("{status}\n") } else { words(&status) };
+    out::print(&text)?;
+    Ok(Exit::Ok)
+}
+
+fn words(status: &Value) -> String {
+    let get = |pointer: &str| match status.pointer(pointer) {
+        Some(Value::String(text)) => crate::model::text::escape(text.as_bytes()),
+        Some(value) => value.to_string(),
+        None => "?".into(),
+    };
+    let mut text = format!(
+        "tetherd {} is running: pid {}, for {} s, on {}\n",
+        get("/version"),
+        get("/pid"),
+        get("/uptime_seconds"),
+        get("/node")
+    );
+    text.push_str(&format!(
+        "sensor   real-time {}, room for {} events, kernel heard {} s ago, {} processes followed\n",
+        get("/sensor/realtime"),
+        get("/sensor/events_held"),
+        get("/sensor/canary_age_seconds"),
+        get("/sensor/followed")
+    ));
+    text.push_str(&format!(
+        "events   {} execs, {} handed on, {} swept\n",
+        get("/counts/execs"),
+        get("/counts/looks_handed_on"),
+        get("/counts/swept")
+    ));
+    text.push_str(&format!(
+        "engine   {} incidents open, {} in all; {} allowed by rules, {} one-way uses\n",
+        get("/engine/incidents_open"),
+        get("/counts/incidents"),
+        get("/counts/allowed"),
+        get("/counts/one_way")
+    ));
+    text.push_str(&format!(
+        "spool    {}: {} segments, {} bytes, next record {}\n",
+        get("/spool/directory"),
+        get("/spool/segments"),
+        get("/spool/bytes"),
+        get("/spool/next_sequence")
+    ));
+    text.push_str(&format!("syslog   {} sent, {} failures\n", get("/counts/syslog_sent"), get("/counts/syslog_failures")));
+    let losses = status.get("losses").and_then(Value::as_object);
+    let lost: Vec<String> = losses
+        .into_iter()
+        .flatten()
+        .filter(|(_, count)| count.as_u64() != Some(0))
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    text.push_str(&format!("lost     {}\n", if lost.is_empty() { "nothing".into() } else { lost.join(", ") }));
+    text
+}

@@ -1,0 +1,158 @@
+//! What the daemon shows of itself.
+//!
+//! Owns: the board that all threads write their sizes to, and its JSON. Must not own: the counters (`stats`).
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+
+use serde_json::{Map, Value, json};
+
+use crate::config::Config;
+use crate::engine::policy::RuleSet;
+use crate::model::clock::{Moment, SECOND, rfc3339};
+use crate::model::loss::Loss;
+use crate::sensor::connector::EVENT_CHARGE;
+use crate::sensor::shared::Shared;
+use crate::stats::{Count, Stats};
+use crate::sys::clock;
+
+/// Shared by all threads.
+#[derive(Debug)]
+pub struct Board {
+    started: Moment,
+    boot_id: String,
+    node: String,
+    spool: String,
+    syslog: (bool, String),
+    stats: Arc<Stats>,
+    ready: AtomicBool,
+    canary_mono_ns: AtomicU64,
+    incidents: AtomicU64,
+    processes: AtomicU64,
+    one_way: AtomicU64,
+    next_sequence: AtomicU64,
+    segments: AtomicU64,
+    spool_bytes: AtomicU64,
+    sensor: RwLock<Option<Arc<Shared>>>,
+    rules: RwLock<Arc<RuleSet>>,
+}
+
+impl Board {
+    /// A board on which nothing is ready.
+    pub fn new(config: &Config, boot_id: &str, node: &str, stats: Arc<Stats>) -> Self {
+        Self {
+            started: clock::now(),
+            boot_id: boot_id.to_owned(),
+            node: node.to_owned(),
+            spool: config.spool.directory.to_string_lossy().into_owned(),
+            syslog: (config.syslog.enabled, config.syslog.path.to_string_lossy().into_owned()),
+            stats,
+            ready: AtomicBool::new(false),
+            canary_mono_ns: AtomicU64::new(clock::now().mono_ns),
+            incidents: AtomicU64::new(0),
+            processes: AtomicU64::new(0),
+            one_way: AtomicU64::new(0),
+            next_sequence: AtomicU64::new(0),
+            segments: AtomicU64::new(0),
+            spool_bytes: AtomicU64::new(0),
+            sensor: RwLock::new(None),
+            rules: RwLock::new(Arc::new(RuleSet::default())),
+        }
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// This boot.
+    pub fn boot_id(&self) -> &str {
+        &self.boot_id
+    }
+
+    /// The daemon listens.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Relaxed);
+    }
+
+    /// A canary was heard.
+    pub fn set_canary(&self, at: Moment) {
+        self.canary_mono_ns.store(at.mono_ns, Ordering::Relaxed);
+    }
+
+    /// The sensor that works now.
+    pub fn set_sensor(&self, shared: Arc<Shared>) {
+        if let Ok(mut slot) = self.sensor.write() {
+            *slot = Some(shared);
+        }
+    }
+
+    /// The rules in force.
+    pub fn set_rules(&self, rules: Arc<RuleSet>) {
+        if let Ok(mut slot) = self.rules.write() {
+            *slot = rules;
+        }
+    }
+
+    /// Open incidents, followed processes, remembered one-way sockets.
+    pub fn set_engine(&self, (incidents, processes, one_way): (usize, usize, usize)) {
+        self.incidents.store(incidents as u64, Ordering::Relaxed);
+        self.processes.store(processes as u64, Ordering::Relaxed);
+        self.one_way.store(one_way as u64, Ordering::Relaxed);
+    }
+
+    /// The next record's number, segments and bytes.
+    pub fn set_spool(&self, next: u64, segments: u64, bytes: u64) {
+        self.next_sequence.store(next, Ordering::Relaxed);
+        self.segments.store(segments, Ordering::Relaxed);
+        self.spool_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Everything, as `tetherd status --json` gives it.
+    pub fn json(&self) -> Value {
+        let now = clock::now();
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counts: Map<String, Value> =
+            Count::ALL.iter().map(|count| (count.name().to_owned(), self.stats.get(*count).into())).collect();
+        let losses: Map<String, Value> =
+            Loss::ALL.iter().map(|loss| (loss.name().to_owned(), self.stats.lost(*loss).into())).collect();
+        let sensor = self.sensor.read().ok().and_then(|slot| slot.clone());
+        let buffer = sensor.as_ref().map_or(0, |sensor| load(&sensor.receive_buffer));
+        let canary_age = now.mono_ns.saturating_sub(load(&self.canary_mono_ns)) / SECOND;
+        let hits: Map<String, Value> = self.rules.read().map_or_else(
+            |_| Map::new(),
+            |rules| rules.hits().map(|(name, hits)| (name.to_owned(), hits.into())).collect(),
+        );
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
+            "started": rfc3339(self.started.wall_ns),
+            "uptime_seconds": now.since(self.started) / SECOND,
+            "boot_id": self.boot_id,
+            "node": self.node,
+            "ready": self.ready.load(Ordering::Relaxed),
+            "counts": counts,
+            "losses": losses,
+            "sensor": {
+                "realtime": sensor.as_ref().is_some_and(|sensor| sensor.realtime.load(Ordering::Relaxed)),
+                "receive_buffer_bytes": buffer,
+                "events_held": buffer / EVENT_CHARGE as u64,
+                "canary_age_seconds": canary_age,
+                "followed": sensor.as_ref().map_or(0, |sensor| load(&sensor.followed)),
+            },
+            "engine": {
+                "incidents_open": load(&self.incidents),
+                "processes": load(&self.processes),
+                "one_way": load(&self.one_way),
+            },
+            "spool": {
+                "directory": self.spool,
+                "next_sequence": load(&self.next_sequence),
+                "segments": load(&self.segments),
+                "bytes": load(&self.spool_bytes),
+            },
+            "syslog": { "enabled": self.syslog.0, "path": self.syslog.1 },
+            "rules": { "count": hits.len(), "hits": hits },
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! Taking up a spool where its last writer left it.
+//!
+//! Owns: the start: directory, lock, the newest segment's end, the next number, the last hash. Must not own: repair of
+//! older damage; nothing is ever removed or overwritten here.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Write;
+
+use super::directory::Directory;
+use super::error::SpoolError;
+use super::lines::{Lines, NO_HASH, Raw, parse, sha256_hex};
+use super::lock::Lock;
+use super::room::Drops;
+use super::segment;
+use super::sequence::Mark;
+use super::settings::SpoolSettings;
+use super::writer::{Appended, Open, OpenReport, Writer, now};
+use crate::model::clock::parse_rfc3339;
+
+/// What a segment ends with.
+#[derive(Debug, Default)]
+struct Tail {
+    /// Number and hash of the last record.
+    last: Option<(u64, String)>,
+    /// When the first record was written (nanoseconds after 1970).
+    since: Option<u64>,
+    bytes: u64,
+    /// Lines that are no records.
+    damaged: u64,
+    /// The file can be appended to: it was read to its end, and that is behind a record or at the beginning.
+    sound: bool,
+    /// The last line has no newline.
+    unfinished: bool,
+    /// ... and lacks nothing else.
+    whole: bool,
+}
+
+impl Writer {
+    /// Opens the spool for writing: makes the directory where it is missing, takes the lock, closes a torn tail.
+    ///
+    /// # Errors
+    /// A directory that cannot be made, is a symbolic link, may be written by everybody or is read-only; a lock that
+    /// another process holds.
+    pub fn open(settings: SpoolSettings, boot_id: &str) -> Result<(Self, OpenReport), SpoolError> {
+        let directory = Directory::create(&settings.directory)?;
+        let lock = Lock::take(&directory)?;
+        let listing = directory.list()?;
+        let mark = Mark::load(&directory).unwrap_or_default();
+        let mut report = OpenReport::default();
+        let mut unterminated = Vec::new();
+        let mut current = None;
+        let mut last = None;
+        let mut next = 1;
+        for &first in listing.segments.iter().rev() {
+            let tail = tail(&directory, first);
+            let newest = first == listing.highest;
+            report.damaged += tail.damaged;
+            if newest && tail.unfinished {
+                report.torn += u64::from(!tail.whole);
+                let ended = directory.append(&segment::name(first), false).and_then(|mut file| {
+                    file.write_all(b"\n")?;
+                    file.sync_data()
+                });
+                if ended.is_err() {
+                    unterminated.push(first);
+                }
+            }
+            // A segment whose first record was never finished has its number in its name.
+            let own = tail.last.as_ref().map_or(first, |(number, _)| number.saturating_add(1));
+            next = next.max(own);
+            // A renamed segment is left alone, or the segments after it would sort before it.
+            let named_right = own >= first;
+            if newest && tail.sound && named_right {
+                current = directory.append(&segment::name(first), false).ok().map(|file| Open {
+                    file,
+                    first,
+                    bytes: tail.bytes,
+                    since: tail.since.unwrap_or(now().wall_ns),
+                });
+            }
+            if tail.last.is_some() {
+                last = tail.last;
+                break;
+            }
+        }
+        if !mark.trusts(listing.highest, boot_id) {
+            next = next.max(mark.unused);
+        }
+        // What the last writer wrote and did not live to sync is built upon from now on.
+        if current.as_ref().is_some_and(|open| open.file.sync_data().is_err())
+            || current.as_ref().is_some_and(|open| open.bytes == 0 && open.first != next)
+        {
+            current = None;
+        }
+        if current.is_none() && listing.highest > 0 {
+            next = next.max(listing.highest.saturating_add(1));
+        }
+        let open_first = current.as_ref().map(|open| open.first);
+        let closed: BTreeMap<u64, u64> = listing
+            .segments
+            .iter()
+            .filter(|&&first| Some(first) != open_first)
+            .map(|&first| {
+                let size = directory.read(&segment::name(first)).and_then(|file| file.metadata());
+                (first, size.map_or(0, |status| status.len()))
+            })
+            .collect();
+        report.next = next;
+        let writer = Self {
+            directory,
+            lock,
+            settings,
+            boot_id: boot_id.to_owned(),
+            next,
+            previous: last.map_or_else(|| NO_HASH.to_owned(), |(_, hash)| hash),
+            pending: VecDeque::new(),
+            current,
+            closed,
+            drops: Drops::default(),
+            unterminated,
+            // The stored mark may be of another boot: write a new one with the first record.
+            mark: Mark { unused: 0, ..mark },
+            tally: Appended::default(),
+        };
+        Ok((writer, report))
+    }
+}
+
+/// Reads a segment to its end. What cannot be read counts as damage: the writer goes on in a new segment.
+fn tail(directory: &Directory, first: u64) -> Tail {
+    let mut tail = Tail::default();
+    let Ok(file) = directory.read(&segment::name(first)) else {
+        tail.damaged = 1;
+        return tail;
+    };
+    let mut lines = Lines::new(file, 0);
+    tail.sound = true;
+    loop {
+        match lines.next() {
+            Ok(Raw::Line { next, bytes, .. }) => {
+                tail.bytes = next;
+                tail.sound = false;
+                match parse(&bytes) {
+                    Some(record) => {
+                        tail.sound = true;
+                        tail.since = tail.since.or_else(|| parse_rfc3339(&record.finding.create_time));
+                        tail.last = Some((record.sequence(), sha256_hex(&bytes)));
+                    }
+                    None => tail.damaged += 1,
+                }
+            }
+            Ok(Raw::Long { next, .. }) => {
+                tail.bytes = next;
+                tail.sound = false;
+                tail.damaged += 1;
+            }
+            Ok(Raw::End { unfinished }) => {
+                tail.unfinished = unfinished;
+                tail.sound &= !unfinished;
+                // Torn just before the newline: with it the line is a record, whose number is taken.
+                if let Some(record) = parse(lines.unfinished()) {
+                    tail.last = Some((record.sequence(), sha256_hex(lines.unfinished())));
+                    tail.whole = true;
+                }
+                return tail;
+            }
+            Err(_) => {
+                tail.damaged += 1;
+                tail.sound = false;
+                return tail;
+            }
+        }
+    }
+}

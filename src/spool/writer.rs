@@ -1,0 +1,442 @@
+//! The one writer of the spool.
+//!
+//! Owns: numbering, chaining, appending, syncing, starting segments, writing again what failed. Must not own: starting
+//! up (`recover`), making room (`room`), counting losses (the caller, from [`Appended`] and [`OpenReport`]).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::directory::Directory;
+use super::error::SpoolError;
+use super::lines::sha256_hex;
+use super::lock::Lock;
+use super::room::Drops;
+use super::segment;
+use super::sequence::Mark;
+use super::settings::SpoolSettings;
+use super::shorten;
+use crate::model::clock::{Moment, SECOND};
+use crate::model::finding::{Record, property};
+
+/// How many records may wait in memory while the spool cannot be written; at most 30 kB each.
+const BACKLOG: usize = 2000;
+
+/// What [`Writer::open`] found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenReport {
+    /// Torn tails that were closed with a newline now (to be counted as `Loss::SpoolTorn`).
+    pub torn: u64,
+    /// Lines of the newest segments that are no records, torn tails of earlier times among them.
+    pub damaged: u64,
+    /// The number that the next record gets.
+    pub next: u64,
+}
+
+/// What one [`Writer::append`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// The number of the first record handed in; 0 if there was none.
+    pub first: u64,
+    /// The number of the last record handed in; 0 if there was none.
+    pub last: u64,
+    /// Records that had to be shortened (`Loss::RecordShortened`).
+    pub shortened: u64,
+    /// Old records that were dropped to make room (`Loss::SpoolDropped`).
+    pub dropped: u64,
+    /// Lines that a failed write left torn (`Loss::SpoolTorn`); their records were written again.
+    pub torn: u64,
+}
+
+/// How much is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Segments.
+    pub segments: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// Records that wait in memory because they could not be written.
+    pub waiting: u64,
+}
+
+/// A numbered record on its way to the disk. The bytes stay the same however often they are written.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) sequence: u64,
+    name: String,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The segment that is appended to.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) file: File,
+    pub(super) first: u64,
+    pub(super) bytes: u64,
+    /// Nanoseconds after 1970.
+    pub(super) since: u64,
+}
+
+/// The writer; holds the spool's lock as long as it lives.
+#[derive(Debug)]
+pub struct Writer {
+    pub(super) directory: Directory,
+    pub(super) lock: Lock,
+    pub(super) settings: SpoolSettings,
+    pub(super) boot_id: String,
+    pub(super) next: u64,
+    /// Hash of the last numbered line.
+    pub(super) previous: String,
+    /// Numbered and not yet durable, in order, without gaps.
+    pub(super) pending: VecDeque<Line>,
+    pub(super) current: Option<Open>,
+    /// Bytes of the other segments.
+    pub(super) closed: BTreeMap<u64, u64>,
+    pub(super) drops: Drops,
+    /// Segments that end in a torn line without a newline.
+    pub(super) unterminated: Vec<u64>,
+    pub(super) mark: Mark,
+    pub(super) tally: Appended,
+}
+
+impl Writer {
+    /// Appends records and returns when all of them are durable. Each gets its number and the hash of the line before
+    /// it. One `fdatasync` for the whole batch, unless it spans segments.
+    ///
+    /// # Errors
+    /// [`SpoolError::Full`] and [`SpoolError::Write`]: the records are numbered and wait in the writer; they are written
+    /// before all others by the next call, which may hand them in again or not (they are recognised by number and
+    /// name), or by a call without records. [`SpoolError::Backlog`]: too many wait already; the records of this call
+    /// that were not waiting were not taken.
+    pub fn append(&mut self, records: &mut [Record]) -> Result<Appended, SpoolError> {
+        let fresh = records.iter().filter(|record| !self.waits(record)).count();
+        if !self.pending.is_empty() && self.pending.len() + fresh > BACKLOG && self.commit(true).is_err() {
+            let (path, kept) = (self.directory.path().to_owned(), self.pending.len());
+            return Err(SpoolError::Backlog { path, kept });
+        }
+        for record in records.iter_mut() {
+            if !self.waits(record) {
+                self.number(record)?;
+            }
+        }
+        if self.next > self.mark.unused {
+            let segment = self.current.as_ref().map_or(self.mark.segment, |open| open.first);
+            // Only guards against numbers used twice after a crash of the machine; must not stop a finding.
+            if let Ok(mark) = Mark::reserve(&self.directory, self.next, segment, &self.boot_id) {
+                self.mark = mark;
+            }
+        }
+        self.commit(true)?;
+        // The records are durable: if only this note fails, it waits for the next call.
+        let _ = self.note_drops();
+        let ends = |record: Option<&Record>| record.map_or(0, Record::sequence);
+        let (first, last) = (ends(records.first()), ends(records.last()));
+        Ok(Appended { first, last, ..std::mem::take(&mut self.tally) })
+    }
+
+    /// The number that the next record gets.
+    pub fn next_sequence(&self) -> u64 {
+        self.next
+    }
+
+    /// How much is stored.
+    pub fn usage(&self) -> Usage {
+        let current = self.current.as_ref();
+        Usage {
+            segments: (self.closed.len() + usize::from(current.is_some())) as u64,
+            bytes: self.closed.values().sum::<u64>() + current.map_or(0, |open| open.bytes),
+            waiting: self.pending.len() as u64,
+        }
+    }
+
+    /// Whether the record was handed in before and is not yet durable.
+    fn waits(&self, record: &Record) -> bool {
+        let Some(front) = self.pending.front() else { return false };
+        let place =
+            record.sequence().checked_sub(front.sequence).and_then(|place| usize::try_from(place).ok());
+        place.and_then(|place| self.pending.get(place)).is_some_and(|line| line.name == record.finding.name)
+    }
+
+    /// Gives a record its number and its place in the chain, and lets it wait.
+    pub(super) fn number(&mut self, record: &mut Record) -> Result<(), SpoolError> {
+        let properties = &mut record.finding.source_properties;
+        properties.insert(property::SEQUENCE.into(), self.next.to_string().into());
+        properties.insert(property::PREVIOUS_SHA256.into(), self.previous.clone().into());
+        let (text, shortened) = shorten::line(record).map_err(|source| SpoolError::Encode { source })?;
+        self.previous = sha256_hex(text.as_bytes());
+        let mut bytes = text.into_bytes();
+        bytes.push(b'\n');
+        self.pending.push_back(Line { sequence: self.next, name: record.finding.name.clone(), bytes });
+        self.tally.shortened += u64::from(shortened);
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Writes and syncs everything that waits.
+    pub(super) fn commit(&mut self, caps: bool) -> Result<(), SpoolError> {
+        self.terminate();
+        if caps {
+            self.keep_caps();
+        }
+        let mut failures = 0;
+        while !self.pending.is_empty() {
+            let Err(source) = self.write_group() else { continue };
+            let (path, kept) = (self.directory.path().to_owned(), self.pending.len());
+            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+                if self.drop_oldest("no space left on device").is_none() {
+                    return Err(SpoolError::Full { path, kept });
+                }
+                continue;
+            }
+            failures += 1;
+            if failures == 2 {
+                return Err(match source.kind() {
+                    io::ErrorKind::ReadOnlyFilesystem => SpoolError::ReadOnly { path },
+                    _ => SpoolError::Write { path, source, kept },
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes and syncs as much of what waits as fits into one segment, at least one line.
+    fn write_group(&mut self) -> io::Result<()> {
+        self.choose_segment()?;
+        let Some(open) = self.current.as_mut() else { return Ok(()) };
+        let mut buffer = Vec::new();
+        let mut lines = 0;
+        for line in &self.pending {
+            let fits = open.bytes + (buffer.len() + line.bytes.len()) as u64 <= self.settings.segment_bytes;
+            if lines > 0 && !fits {
+                break;
+            }
+            buffer.extend_from_slice(&line.bytes);
+            lines += 1;
+        }
+        let mut written = 0;
+        let mut result = Ok(());
+        while let Some(rest) = buffer.get(written..).filter(|rest| !rest.is_empty()) {
+            match open.file.write(rest) {
+                Ok(0) => result = Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => result = Err(error),
+            }
+            if result.is_err() {
+                break;
+            }
+        }
+        open.bytes += written as u64;
+        if let Err(error) = result.and_then(|()| open.file.sync_data()) {
+            let whole = written == 0 || buffer.get(written - 1) == Some(&b'\n');
+            self.give_up_segment(whole);
+            return Err(error);
+        }
+        self.pending.drain(..lines);
+        Ok(())
+    }
+
+    /// Leaves a segment that could not be written or synced: what the page cache holds of it is not known.
+    fn give_up_segment(&mut self, whole: bool) {
+        let Some(mut open) = self.current.take() else { return };
+        if self.pending.front().is_some_and(|line| line.sequence == open.first) {
+            // Nothing in it was ever acknowledged, and its name is needed again.
+            if self.directory.unlink(&segment::name(open.first)).is_ok() {
+                return;
+            }
+        }
+        if !whole {
+            self.tally.torn += 1;
+            if open.file.write(b"\n").is_err() {
+                self.unterminated.push(open.first);
+            }
+        }
+        self.closed.insert(open.first, open.bytes);
+    }
+
+    /// Ends torn lines that could not be ended when they were torn.
+    fn terminate(&mut self) {
+        let directory = &self.directory;
+        self.unterminated.retain(|&first| match directory.append(&segment::name(first), false) {
+            Ok(mut file) => file.write_all(b"\n").is_err(),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        });
+    }
+
+    /// Sees to it that there is a segment that may be appended to.
+    fn choose_segment(&mut self) -> io::Result<()> {
+        let Some(first) = self.pending.front().map(|line| line.sequence) else { return Ok(()) };
+        if self.current.as_ref().is_some_and(|open| removed(&open.file)) {
+            // What is written there is lost.
+            self.current = None;
+        }
+        if let Some(open) = &self.current {
+            let size = self.pending.front().map_or(0, |line| line.bytes.len() as u64);
+            let age = now().wall_ns.saturating_sub(open.since) / SECOND / 3600;
+            let full = open.bytes > 0 && open.bytes + size > self.settings.segment_bytes;
+            if !full && age < self.settings.segment_hours.max(1) {
+                return Ok(());
+            }
+        }
+        match self.create_segment(first) {
+            Ok(open) => {
+                if let Some(old) = self.current.replace(open) {
+                    self.closed.insert(old.first, old.bytes);
+                }
+                Ok(())
+            }
+            // Rather a segment that is too large than a record that is lost.
+            Err(_)
+                if self.current.as_ref().is_some_and(|open| open.bytes < 2 * self.settings.segment_bytes) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn create_segment(&mut self, first: u64) -> io::Result<Open> {
+        let name = segment::name(first);
+        let file = match self.directory.append(&name, true) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // The whole directory was removed.
+                self.directory = Directory::create(self.directory.path()).map_err(io::Error::other)?;
+                self.lock = Lock::take(&self.directory).map_err(io::Error::other)?;
+                self.closed.clear();
+                self.directory.append(&name, true)?
+            }
+            opened => opened?,
+        };
+        if let Err(error) = self.directory.sync() {
+            let _ = self.directory.unlink(&name);
+            return Err(error);
+        }
+        let unused = self.mark.unused.max(self.next);
+        if let Ok(mark) = Mark::store(&self.directory, unused, first, &self.boot_id) {
+            self.mark = mark;
+        }
+        Ok(Open { file, first, bytes: 0, since: now().wall_ns })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let segment = self.current.as_ref().map_or(self.mark.segment, |open| open.first);
+        // Without it, the next start leaves some numbers unused.
+        let _ = Mark::store(&self.directory, self.next, segment, &self.boot_id);
+    }
+}
+
+/// Whether somebody has unlinked an open file.
+fn removed(file: &File) -> bool {
+    file.metadata().is_ok_and(|status| status.nlink() == 0)
+}
+
+/// The time of day; the spool measures nothing shorter than hours with it.
+pub(super) fn now() -> Moment {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Moment { mono_ns: 0, wall_ns: u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::reader::Reader;
+    use crate::spool::record::observation;
+    use crate::spool::verify::verify;
+    use std::path::Path;
+
+    fn writer(dir: &Path) -> Writer {
+        let settings =
+            SpoolSettings { directory: dir.to_owned(), min_free_bytes: 0, ..SpoolSettings::default() };
+        Writer::open(settings, "boot").unwrap().0
+    }
+
+    fn records(count: usize) -> Vec<Record> {
+        (0..count).map(|_| observation("c", "d", BTreeMap::new(), now(), "boot")).collect()
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut reader = Reader::oldest(dir).unwrap();
+        std::iter::from_fn(|| reader.next().unwrap()).map(|entry| entry.record.finding.name).collect()
+    }
+
+    #[test]
+    fn failed_sync_writes_the_same_lines_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = writer(dir.path());
+        let (mut first, mut second) = (records(2), records(2));
+        writer.append(&mut first).unwrap();
+        // fdatasync of a pipe fails (EINVAL), after the writes succeeded.
+        let (reading, writing) = nix::unistd::pipe().unwrap();
+        writer.current.as_mut().unwrap().file = File::from(writing);
+        let done = writer.append(&mut second).unwrap();
+        drop(reading);
+        assert_eq!((done.first, done.last, done.torn), (3, 4, 0));
+        let expected: Vec<_> =
+            first.iter().chain(&second).map(|record| record.finding.name.clone()).collect();
+        assert_eq!(names(dir.path()), expected);
+        assert_eq!(writer.usage().segments, 2);
+        assert!(verify(dir.path()).unwrap().breaks.is_empty());
+    }
+
+    #[test]
+    fn lines_written_twice_are_read_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = writer(dir.path());
+        writer.append(&mut records(1)).unwrap();
+        let mut kept = records(2);
+        for record in &mut kept {
+            writer.number(record).unwrap();
+        }
+        // As after a failed fdatasync: the lines are there, and are written again to the next segment.
+        for line in &writer.pending {
+            writer.current.as_mut().unwrap().file.write_all(&line.bytes).unwrap();
+        }
+        writer.give_up_segment(true);
+        let done = writer.append(&mut kept).unwrap();
+        assert_eq!((done.first, done.last), (2, 3));
+        writer.append(&mut records(1)).unwrap();
+        assert_eq!(names(dir.path()).len(), 4);
+        let report = verify(dir.path()).unwrap();
+        assert_eq!((report.records, report.rewritten, report.breaks.len()), (4, 2, 0));
+    }
+
+    #[test]
+    fn records_wait_until_the_spool_can_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = writer(dir.path());
+        let mut first = records(3);
+        writer.append(&mut first).unwrap();
+        // The name that the next segment needs is taken by a directory, and the open segment fails: /dev/full gives
+        // ENOSPC, so the segment is given up and dropped as the oldest.
+        std::fs::create_dir(dir.path().join(segment::name(4))).unwrap();
+        writer.current.as_mut().unwrap().file = File::options().write(true).open("/dev/full").unwrap();
+        let mut second = records(2);
+        let error = writer.append(&mut second).unwrap_err();
+        assert!(error.to_string().contains("2 records wait in memory"), "{error}");
+        assert_eq!(writer.usage().waiting, 2);
+        std::fs::remove_dir(dir.path().join(segment::name(4))).unwrap();
+        let mut both: Vec<Record> = second.iter().cloned().chain(records(1)).collect();
+        let done = writer.append(&mut both).unwrap();
+        assert_eq!((done.first, done.last, done.dropped), (4, 6, 3));
+        assert_eq!(names(dir.path()).len(), 4, "three records and the note of what was dropped");
+        assert!(verify(dir.path()).unwrap().breaks.is_empty());
+    }
+
+    #[test]
+    fn a_removed_segment_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = writer(dir.path());
+        writer.append(&mut records(2)).unwrap();
+        std::fs::remove_file(dir.path().join(segment::name(1))).unwrap();
+        writer.append(&mut records(2)).unwrap();
+        assert_eq!(names(dir.path()).len(), 2);
+        std::fs::remove_dir_all(dir.path()).unwrap();
+        writer.append(&mut records(3)).unwrap();
+        assert_eq!(names(dir.path()).len(), 3);
+        assert_eq!(writer.next_sequence(), 8);
+    }
+}

@@ -14,7 +14,9 @@ type Row = (String, Option<(&'static str, &'static str, Option<&'static str>, Ve
 
 fn check(rows: Vec<Row>, isolated: bool) {
     for (path, expected) in rows {
-        for form in [format!("0::{path}\n"), format!("12:pids:/\n3:cpu,memory:{path}\n1:name=systemd:/\n0::/\n")] {
+        for form in
+            [format!("0::{path}\n"), format!("12:pids:/\n3:cpu,memory:{path}\n1:name=systemd:/\n0::/\n")]
+        {
             let got = identify(form.as_bytes(), isolated);
             let got = got.as_ref().map(|c| {
                 assert_eq!(c.cgroup_path, path);
@@ -36,29 +38,37 @@ fn kubernetes() {
             (format!("/kubepods/besteffort/pod{UID}/{ID}"), pod(ID, "containerd")),
             (format!("/kubepods/pod{UID}/{ID}"), pod(ID, "containerd")),
             (
-                format!("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{UID_}.slice/cri-containerd-{ID}.scope"),
+                format!(
+                    "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{UID_}.slice/cri-containerd-{ID}.scope"
+                ),
                 pod(ID, "containerd"),
             ),
             (
-                format!("/system.slice/containerd.service/kubepods-burstable-pod{UID_}.slice:cri-containerd:{ID}"),
+                format!(
+                    "/system.slice/containerd.service/kubepods-burstable-pod{UID_}.slice:cri-containerd:{ID}"
+                ),
                 pod(ID, "containerd"),
             ),
             (format!("/kubepods/besteffort/pod{UID}/crio-{ID}"), pod(ID, "cri-o")),
             (format!("/kubepods.slice/kubepods-pod{UID_}.slice/crio-{ID}.scope"), pod(ID, "cri-o")),
             (format!("/kubepods.slice/kubepods-pod{UID_}.slice/crio-{ID}.scope/container"), pod(ID, "cri-o")),
             (format!("/kubepods.slice/kubepods-pod{UID_}.slice/crio-conmon-{ID}.scope"), None),
+            (format!("/kubepods/burstable/pod{STATIC}/{ID}"), Some((ID, "containerd", Some(STATIC), vec![]))),
             (
-                format!("/kubepods/burstable/pod{STATIC}/{ID}"),
-                Some((ID, "containerd", Some(STATIC), vec![])),
+                format!("/kubepods.slice/kubepods-burstable-pod{UID_}.slice/docker-{ID}.scope"),
+                pod(ID, "docker"),
             ),
-            (format!("/kubepods.slice/kubepods-burstable-pod{UID_}.slice/docker-{ID}.scope"), pod(ID, "docker")),
             (format!("/../../pod{UID}/{ID}"), pod(ID, "containerd")),
             (
-                format!("/docker/{NODE}/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod{UID_}.slice/cri-containerd-{ID}.scope"),
+                format!(
+                    "/docker/{NODE}/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod{UID_}.slice/cri-containerd-{ID}.scope"
+                ),
                 Some((ID, "containerd", Some(UID), vec![NODE])),
             ),
             (
-                format!("/system.slice/docker-{NODE}.scope/kubelet.slice/kubelet-kubepods-pod{UID_}.slice/cri-containerd-{ID}.scope"),
+                format!(
+                    "/system.slice/docker-{NODE}.scope/kubelet.slice/kubelet-kubepods-pod{UID_}.slice/cri-containerd-{ID}.scope"
+                ),
                 Some((ID, "containerd", Some(UID), vec![NODE])),
             ),
             (
@@ -117,7 +127,10 @@ fn machines_and_clouds() {
             ("/lxc/web/lxc/in".into(), Some(("in", "lxc", None, vec!["web"]))),
             (r"/machine.slice/machine-lxc\x2d4711\x2dweb.scope/libvirt".into(), name("web", "libvirt-lxc")),
             (r"/machine.slice/machine-qemu\x2d1\x2dvm.scope/libvirt".into(), None),
-            (r"/machine.slice/machine-web\x2d1.scope/payload/init.scope".into(), name("web-1", "systemd-nspawn")),
+            (
+                r"/machine.slice/machine-web\x2d1.scope/payload/init.scope".into(),
+                name("web-1", "systemd-nspawn"),
+            ),
             ("/machine.slice/machine-web.scope/supervisor".into(), None),
             ("/machine.slice/systemd-nspawn@web.service/payload/x".into(), name("web", "systemd-nspawn")),
             (format!("/ecs/34dc0b5e626f2c5c4c5170e34b10e765/{ID}"), name(ID, "docker")),
@@ -137,7 +150,8 @@ fn machines_and_clouds() {
 
 #[test]
 fn hosts() {
-    let rows = ["/", "/system.slice/ssh.service", "/user.slice/user-1000.slice/session-3.scope", "/init.scope"];
+    let rows =
+        ["/", "/system.slice/ssh.service", "/user.slice/user-1000.slice/session-3.scope", "/init.scope"];
     for isolated in [false, true] {
         check(rows.iter().map(|path| ((*path).to_owned(), None)).collect(), isolated);
     }
@@ -164,7 +178,9 @@ fn run_by_hand() {
 
 #[test]
 fn lines() {
-    let hybrid = format!("5:cpuset:/other\n4:pids:/docker/{ID}\n1:name=systemd:/docker/{NODE}\n0::/system.slice/x.service\n");
+    let hybrid = format!(
+        "5:cpuset:/other\n4:pids:/docker/{ID}\n1:name=systemd:/docker/{NODE}\n0::/system.slice/x.service\n"
+    );
     assert_eq!(identify(hybrid.as_bytes(), false).map(|c| c.id.to_string()), Some(ID.to_owned()));
     let only = format!("5:freezer:/docker/{ID}\n");
     assert_eq!(identify(only.as_bytes(), false).map(|c| c.id.to_string()), Some(ID.to_owned()));

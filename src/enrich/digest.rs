@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,7 @@ pub(super) struct Sum {
 type Outcome = Result<Sum, &'static str>;
 
 /// One file to hash.
+#[derive(Debug)]
 pub(super) struct Hash {
     file: FileId,
     handle: Arc<OwnedFd>,
@@ -116,7 +117,9 @@ impl Digests {
         if !self.on {
             return Err("switched off");
         }
-        let (Some(file), Some(_)) = (exe.file, &exe.handle) else { return Err("the program could not be opened") };
+        let (Some(file), Some(_)) = (exe.file, &exe.handle) else {
+            return Err("the program could not be opened");
+        };
         match self.known.peek(&file) {
             Some(outcome) => outcome.as_ref().map_err(|why| *why),
             None => Err("not ready in time"),
@@ -160,7 +163,7 @@ fn hash(file: &FileId, handle: &OwnedFd, max: u64) -> Outcome {
 pub(super) fn reopen(handle: &OwnedFd) -> Result<File, &'static str> {
     let path = format!("/proc/self/fd/{}", handle.as_raw_fd());
     let kind = std::fs::metadata(&path).map_err(|_| "the file could not be asked for its type")?.file_type();
-    if !kind.is_file() || kind.is_fifo() {
+    if !kind.is_file() {
         return Err("it is not a regular file");
     }
     File::options()

@@ -13,10 +13,12 @@ pub mod container;
 mod digest;
 mod lru;
 mod namespaces;
-mod node;
+pub mod node;
 mod process;
 mod properties;
 mod record;
+#[cfg(test)]
+mod samples;
 pub mod settings;
 mod status;
 mod tether_path;
@@ -25,7 +27,6 @@ mod words;
 
 use std::time::{Duration, Instant};
 
-pub use node::boot_id;
 pub use properties::keys;
 pub use settings::EnrichSettings;
 
@@ -49,7 +50,6 @@ pub struct Enricher {
     wait: Duration,
     digests: Digests,
     users: Users,
-    shortened: u64,
 }
 
 /// Everything that was found out about the main process and that a record is made from.
@@ -83,13 +83,12 @@ impl Enricher {
             wait: Duration::from_millis(settings.digest_wait_ms),
             digests: Digests::new(settings.digest, settings.digest_max_bytes),
             users: Users::new(host.mnt),
-            shortened: 0,
             node: Node::new(settings),
         }
     }
 
     /// The record of an incident as it stands. Waits at most `digest_wait_ms`. `Sequence` and
-    /// `Previous_Record_Sha256` are the spool's to add; the line has room for them.
+    /// `Previous_Record_Sha256` are the spool's to add, and a record too long for a line is the spool's to shorten.
     pub fn record(&mut self, detection: &Detection, now: Moment) -> Record {
         let deadline = Instant::now() + self.wait;
         let subject = &detection.subject;
@@ -116,19 +115,12 @@ impl Enricher {
             digests: &self.digests,
             status,
         };
-        let (record, shortened) = record::build(context);
-        self.shortened += u64::from(shortened);
-        record
+        record::build(context)
     }
 
     /// The node's name (`VM_Instance_Name`).
     pub fn node_name(&self) -> &str {
         &self.node.name
-    }
-
-    /// How many records were shortened so that they fit a line ([`crate::model::loss::Loss::RecordShortened`]).
-    pub fn shortened(&self) -> u64 {
-        self.shortened
     }
 
     fn place(&self, look: &Look) -> Place {
@@ -140,8 +132,3 @@ impl Enricher {
         Place { cgroup_path, container, isolated }
     }
 }
-
-#[cfg(test)]
-mod samples;
-#[cfg(test)]
-mod tests;

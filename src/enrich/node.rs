@@ -74,7 +74,10 @@ mod tests {
             ..EnrichSettings::default()
         });
         assert_eq!(cluster.full_name(), "//k8s.local/clusters/prod/nodes/node-7");
-        assert_eq!((cluster.resource.kind.as_str(), cluster.resource.display_name.as_str()), ("k8s.io/Cluster", "prod"));
+        assert_eq!(
+            (cluster.resource.kind.as_str(), cluster.resource.display_name.as_str()),
+            ("k8s.io/Cluster", "prod")
+        );
         assert_eq!(boot_id().len(), 36);
     }
 }

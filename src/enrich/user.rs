@@ -59,11 +59,13 @@ impl Users {
             return;
         }
         let mnt = look.namespaces.mnt;
-        let same_root = look.ancestors.iter().filter(|up| mnt.is_some() && up.mnt_ns == mnt).map(|up| up.key);
+        // A process that changed its root shares it with none of its ancestors for sure.
+        let top_root = mnt.is_some() && matches!(look.root.as_slice(), b"" | b"/");
+        let same_root = look.ancestors.iter().filter(|up| top_root && up.mnt_ns == mnt).map(|up| up.key);
         let lookup = Lookup {
             id,
             processes: std::iter::once(look.key).chain(same_root).take(ANCESTORS).collect(),
-            on_host: mnt.is_some() && mnt == self.host_mnt && matches!(look.root.as_slice(), b"" | b"/"),
+            on_host: top_root && mnt == self.host_mnt,
         };
         if self.work.ask(lookup) == Err(Refusal::Off) {
             self.known.put(id, Err("lookups are off: reading files hung too often"));
@@ -85,6 +87,7 @@ impl Users {
 }
 
 /// One name to find.
+#[derive(Debug)]
 pub(super) struct Lookup {
     id: (ProcessKey, Uid),
     /// The process and ancestors of it in the same mount namespace.

@@ -1,0 +1,110 @@
+//! The record itself.
+//!
+//! Owns: putting the parts together. Must not own: the parts; the length of the line (`spool`).
+
+use std::sync::Arc;
+
+use crate::model::detection::Detection;
+use crate::model::finding::{CATEGORY, Container, Finding, Kubernetes, MitreAttack, Node, Process, Record};
+use crate::model::look::Look;
+
+use super::process::{ARGS_OTHER, ARGS_SUBJECT};
+use super::status::Status;
+use super::{Context, connection, process, properties, words};
+
+/// The rules of DESIGN 4, first version.
+const MODULE: &str = "tetherd/rows/1";
+/// The source within an organization, a folder or a project.
+const SOURCE: &str = "sources/tetherd/locations/global";
+
+/// The processes of an incident, oldest first, with the main one in its place even where it fell to the cap.
+pub(super) fn timeline(detection: &Detection) -> Vec<&Look> {
+    let subject = &detection.subject;
+    let mut looks: Vec<&Look> = detection.processes.iter().map(Arc::as_ref).collect();
+    if !looks.iter().any(|look| is_subject(detection, look)) {
+        let later = looks.iter().position(|look| look.at.mono_ns > subject.at.mono_ns);
+        looks.insert(later.unwrap_or(looks.len()), subject.as_ref());
+    }
+    looks
+}
+
+/// Whether this is the look that gave the severity. One process is looked at each time it executes something.
+pub(super) fn is_subject(detection: &Detection, look: &Look) -> bool {
+    let subject = &detection.subject;
+    std::ptr::eq(look, subject.as_ref()) || look.key == subject.key && look.at == subject.at
+}
+
+/// The record of what was found out.
+pub(super) fn build(mut context: Context<'_>) -> Record {
+    let detection = context.detection;
+    let looks = timeline(detection);
+    note_missing(&mut context);
+    let restored: Vec<Process> = detection.restored_processes.iter().filter_map(process::restored).collect();
+    let ran = looks.iter().map(|look| {
+        let most = if is_subject(detection, look) { ARGS_SUBJECT } else { ARGS_OTHER };
+        process::process(look, most, context.digests)
+    });
+    let socket = &detection.tether.socket;
+    let parent = format!("organizations/0/{SOURCE}");
+    let finding = Finding {
+        name: format!("{parent}/findings/{}", detection.id),
+        canonical_name: format!("projects/0/{SOURCE}/findings/{}", detection.id),
+        parent,
+        parent_display_name: "Tetherd".into(),
+        resource_name: context.node.resource.name.clone(),
+        state: detection.state,
+        category: CATEGORY.into(),
+        severity: Some(detection.severity),
+        finding_class: "THREAT".into(),
+        mute: "UNDEFINED".into(),
+        event_time: detection.first_seen.rfc3339(),
+        create_time: context.now.rfc3339(),
+        description: words::description(&context),
+        next_steps: words::next_steps(&context),
+        module_name: MODULE.into(),
+        mitre_attack: Some(MitreAttack {
+            primary_tactic: "EXECUTION".into(),
+            primary_techniques: vec!["COMMAND_AND_SCRIPTING_INTERPRETER".into(), "UNIX_SHELL".into()],
+            additional_tactics: vec!["COMMAND_AND_CONTROL".into()],
+        }),
+        indicator: connection::indicator(socket),
+        connections: connection::connections(socket),
+        processes: restored.iter().cloned().chain(ran).collect(),
+        containers: containers(&context),
+        kubernetes: kubernetes(&context),
+        source_properties: properties::properties(&context, &restored, &looks),
+    };
+    Record { finding, resource: context.node.resource.clone() }
+}
+
+/// What a reader would look for and not find.
+fn note_missing(context: &mut Context<'_>) {
+    let subject = &context.detection.subject;
+    let status: &mut Status = &mut context.status;
+    if let Err(why) = context.digests.get(&subject.exe) {
+        status.miss("executable's SHA-256", why);
+    }
+    if context.place.container.is_some() {
+        status.miss("container's name and image", "the runtime's files were not asked");
+    } else if context.place.isolated {
+        status.miss("container's id", "the cgroup path has none of the known forms");
+    }
+    if context.place.container.as_ref().is_some_and(|container| container.pod_uid.is_some()) {
+        status.miss("pod's name and namespace", "the runtime's files were not asked");
+    }
+    for file in &subject.unread {
+        status.miss(file, "it could not be read while the process lived");
+    }
+}
+
+/// The container, by its id as long as its name is not known.
+fn containers(context: &Context<'_>) -> Vec<Container> {
+    let known = context.place.container.iter();
+    known.map(|container| Container { name: container.id.to_string(), ..Container::default() }).collect()
+}
+
+/// The node of a pod. The pod itself needs a name and a namespace to be written.
+fn kubernetes(context: &Context<'_>) -> Option<Kubernetes> {
+    context.place.container.as_ref()?.pod_uid.as_ref()?;
+    Some(Kubernetes { pods: Vec::new(), nodes: vec![Node { name: context.node.full_name() }] })
+}

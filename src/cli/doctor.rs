@@ -234,7 +234,7 @@ fn spool(directory: &Path) -> Check {
             "name another with --spool",
         );
     }
-    let free = u64::from(space.blocks_available()).saturating_mul(space.fragment_size()) >> 20;
+    let free = space.blocks_available().saturating_mul(space.fragment_size()) >> 20;
     let what = format!("{}: {free} MiB free", shown(directory));
     if free < 128 {
         return check("spool", Outcome::Warn, what, "make room, or the oldest findings are dropped");

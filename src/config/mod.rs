@@ -116,7 +116,7 @@ impl Config {
             let (head, name) = key.path.split_once('.').unwrap_or(("", key.path));
             if head != table {
                 let gap = if table.is_empty() { "" } else { "\n" };
-                let _ = write!(text, "{gap}[{head}]\n");
+                let _ = writeln!(text, "{gap}[{head}]");
                 table = head;
             }
             let origin = self.origins.get(key.path).map_or("default", String::as_str);

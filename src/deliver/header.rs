@@ -33,7 +33,7 @@ impl<T: AsRef<str>> LogFormat<T> for Header {
             format!("{month} {:2} {:02}:{:02}:{:02} ", time.day, time.hour, time.minute, time.second)
         });
         write!(w, "<{priority}>{stamp}tetherd[{}]: {}", self.pid, message.as_ref())
-            .map_err(|error| syslog::Error::Write(error))
+            .map_err(syslog::Error::Write)
     }
 }
 

@@ -80,7 +80,7 @@ impl Status {
                     status.credentials.gid = Gid(next());
                     status.credentials.egid = Gid(next());
                 }
-                b"NSpid:" => status.inner_pid = fields.last().map(|field| Pid(small(field))),
+                b"NSpid:" => status.inner_pid = fields.next_back().map(|field| Pid(small(field))),
                 _ => {}
             }
         }

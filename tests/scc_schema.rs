@@ -1,0 +1,307 @@
+//! Holds what the code writes, `docs/finding.schema.json` and Google's own parser against each other.
+//!
+//! Detections of all shapes go through the enrichment and the spool's writer; `tests/scc/check.py` reads the lines. It
+//! runs in the Python environment that `tests/setup/scc-venv.sh` makes. Without that the check is left out with a
+//! warning, and fails where TETHERD_TESTS_STRICT=1.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot go on fails
+
+#[path = "scc/shapes.rs"]
+mod shapes;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tetherd::enrich::{EnrichSettings, Enricher};
+use tetherd::model::clock::Moment;
+use tetherd::model::detection::Detection;
+use tetherd::model::finding::{CATEGORY_LOSS, LINE_MAX, Record, property};
+use tetherd::spool::record::observation;
+use tetherd::spool::settings::SpoolSettings;
+use tetherd::spool::writer::Writer;
+
+const BOOT: &str = "0b1c7d1e-5a8b-4f1e-9b39-0a6c8f2f8f11";
+const NOW: Moment = Moment { mono_ns: 5_000_000_000, wall_ns: 1_795_492_218_131_000_000 };
+
+fn enricher() -> Enricher {
+    let settings = EnrichSettings {
+        node_name: "node-7".into(),
+        resource_name: "//k8s.local/clusters/prod".into(),
+        resource_display_name: "prod".into(),
+        // A busy machine must not decide what the record holds.
+        digest_wait_ms: 30_000,
+        ..EnrichSettings::default()
+    };
+    Enricher::new(settings, BOOT.into())
+}
+
+fn record(detection: &Detection) -> Record {
+    enricher().record(detection, NOW)
+}
+
+fn get<'a>(record: &'a Record, key: &str) -> &'a Value {
+    record.finding.source_properties.get(key).unwrap_or(&Value::Null)
+}
+
+#[test]
+fn a_reverse_shell_in_a_pod() {
+    let record = record(&shapes::pod());
+    let finding = &record.finding;
+    let id = shapes::CONTAINER;
+    assert_eq!(
+        finding.description,
+        format!(
+            "sh (pid 4711, uid 0 root) has its stdin, stdout and stderr on a TCP connection to 203.0.113.9:4444 \
+             (outbound), in containerd container {id}; 2 commands ran on it."
+        )
+    );
+    assert_eq!(record.id(), "0102030405060708090a0b0c0d0e0f10");
+    assert_eq!(finding.event_time, "2026-11-24T03:50:17.123456789Z");
+    assert_eq!(
+        serde_json::to_value(&finding.connections).unwrap(),
+        json!([{"destinationIp": "203.0.113.9", "destinationPort": 4444,
+                "sourceIp": "10.8.3.17", "sourcePort": 51544, "protocol": "TCP"}])
+    );
+    assert_eq!(finding.indicator.as_ref().unwrap().ip_addresses, ["203.0.113.9"]);
+    let shell = &finding.processes[0];
+    assert_eq!((shell.name.as_str(), shell.pid.as_str(), shell.parent_pid.as_str()), ("sh", "4711", "4700"));
+    assert_eq!(shell.args, ["/bin/sh", "-i"]);
+    let file = shell.binary.as_ref().unwrap();
+    assert_eq!(file.sha256.as_deref(), Some(shapes::EXE_SHA256));
+    assert_eq!((file.size.as_deref(), file.partially_hashed), (Some("11"), false));
+    assert_eq!(finding.containers[0].name, id);
+    assert_eq!(finding.kubernetes.as_ref().unwrap().nodes[0].name, "//k8s.local/clusters/prod/nodes/node-7");
+    for (key, value) in [
+        (property::CONTAINER_ID, json!(id)),
+        (property::CONTAINER_RUNTIME, json!("containerd")),
+        (property::POD_UID, json!(shapes::POD)),
+        (property::OBSERVATION, json!("live")),
+        (property::ROW, json!(1)),
+        (property::PROCESS_COUNT, json!("2")),
+        (property::PROCESS_OBSERVATIONS, json!({"held": 0, "live": 2, "inherited": 0, "swept": 0})),
+        (property::TETHER_KIND, json!("direct")),
+        (property::TETHER_DIRECTION, json!("outbound")),
+        (property::PEER_SCOPE, json!("public")),
+        (property::SOCKET_FDS, json!([0, 1, 2])),
+        (property::SOCKET_INODE, json!("8812345")),
+        (property::PROCESS_USER_NAME, json!("root")),
+        (property::PARENT_BINARY_FULLPATH, json!("/usr/bin/python3.12")),
+        ("Reverse_Shell_Stdin_Redirection_Dst_Ip", json!("203.0.113.9")),
+        ("Reverse_Shell_Stdin_Redirection_Src_Port", json!(51544)),
+        (
+            property::TETHER_PATH,
+            json!([{"pid": 4711, "startTicks": "99", "comm": "sh", "fds": [0, 1, 2], "backing": "socket:[8812345]",
+                    "socket": {"protocol": "TCP", "inode": "8812345", "cookie": "77", "netNamespace": "4026532008",
+                               "local": "10.8.3.17:51544", "peer": "203.0.113.9:4444", "foundBy": "getfd"}}]),
+        ),
+        (
+            property::TIMELINE,
+            json!([
+                {"time": "2026-11-24T03:50:17.123456789Z", "pid": 4711, "startTicks": "99", "comm": "sh",
+                 "args": "/bin/sh -i", "seen": "live", "row": 1},
+                {"time": "2026-11-24T03:50:17.123456789Z", "pid": 4712, "startTicks": "100", "comm": "id",
+                 "args": "/usr/bin/id", "seen": "live"}
+            ]),
+        ),
+        (
+            property::ENRICHMENT_STATUS,
+            json!({"complete": false, "missing": [
+                "container's name and image: the runtime's files were not asked",
+                "pod's name and namespace: the runtime's files were not asked"]}),
+        ),
+    ] {
+        assert_eq!(get(&record, key), &value, "{key}");
+    }
+    let line = serde_json::to_string(&record).unwrap();
+    assert!(
+        line.starts_with(r#"{"finding":{"name":"organizations/0/"#) && line.len() < 8000,
+        "{}",
+        line.len()
+    );
+}
+
+#[test]
+fn a_host_has_no_container() {
+    let record = record(&shapes::ipv6());
+    assert!(record.finding.containers.is_empty() && record.finding.kubernetes.is_none());
+    for key in [property::CONTAINER_ID, property::CONTAINER_RUNTIME, property::POD_UID] {
+        assert_eq!(get(&record, key), &Value::Null, "{key}");
+    }
+    assert_eq!(get(&record, property::CGROUP_PATH), &json!("/system.slice/ssh.service"));
+    assert_eq!(get(&record, property::ENRICHMENT_STATUS), &json!({"complete": true, "missing": []}));
+    assert_eq!(record.finding.connections[0].destination_ip.as_deref(), Some("2001:db8::9"));
+}
+
+#[test]
+fn sockets_that_have_no_peer() {
+    let udp = record(&shapes::udp_unconnected());
+    let finding = &udp.finding;
+    assert!(finding.description.contains("on a UDP socket that is not connected"), "{}", finding.description);
+    assert_eq!(
+        serde_json::to_value(&finding.connections).unwrap(),
+        json!([{"sourceIp": "0.0.0.0", "sourcePort": 9999, "protocol": "UDP"}])
+    );
+    assert!(finding.indicator.is_none());
+    assert_eq!(get(&udp, "Reverse_Shell_Stdin_Redirection_Dst_Ip"), &Value::Null);
+
+    let vsock = record(&shapes::vsock());
+    assert!(vsock.finding.connections.is_empty() && vsock.finding.indicator.is_none());
+    assert!(
+        vsock.finding.description.contains("a VSOCK connection to vsock:2:5000"),
+        "{}",
+        vsock.finding.description
+    );
+}
+
+#[test]
+fn hostile_text() {
+    let record = record(&shapes::hostile());
+    let finding = &record.finding;
+    assert!(finding.description.starts_with("a\\x1b[2J\\n (pid"), "{}", finding.description);
+    assert!(!finding.description.chars().any(char::is_control));
+    assert!(finding.next_steps.chars().all(|c| !c.is_control()));
+    // A loopback peer is nothing to look for elsewhere.
+    assert!(finding.indicator.is_none());
+    let args = &finding.processes[0].args;
+    assert_eq!(args[1], "\u{fffd}\u{fffd}x");
+    assert!(finding.processes[0].arguments_truncated);
+    assert!(args.iter().map(String::len).sum::<usize>() <= 8 * 1024);
+    assert_eq!(get(&record, property::PROCESS_ARGUMENTS_BASE64)[1], json!("//54"));
+    assert_eq!(get(&record, property::CONTAINER_RUNTIME), &json!("unknown"));
+}
+
+#[test]
+fn what_is_not_there_in_time_is_named() {
+    let settings = EnrichSettings { digest: false, ..EnrichSettings::default() };
+    let mut gone = shapes::ipv6();
+    let subject = std::sync::Arc::make_mut(&mut gone.subject);
+    subject.namespaces.mnt = None;
+    subject.unread.push("cwd");
+    let record = Enricher::new(settings, BOOT.into()).record(&gone, NOW);
+    assert_eq!(
+        get(&record, property::ENRICHMENT_STATUS),
+        &json!({"complete": false, "missing": [
+            "cwd: it could not be read while the process lived",
+            "executable's SHA-256: switched off",
+            "user name: the process has gone, and its root with it"]})
+    );
+    assert!(record.finding.processes[0].binary.as_ref().unwrap().sha256.is_none());
+}
+
+#[test]
+fn an_earlier_daemons_processes_come_first() {
+    let record = record(&shapes::restored());
+    let pids: Vec<&str> = record.finding.processes.iter().map(|process| process.pid.as_str()).collect();
+    assert_eq!(pids, ["4000", "4711", "4712"], "what is no process is skipped");
+    let timeline = get(&record, property::TIMELINE);
+    assert_eq!(timeline[0], json!({"pid": 4000, "comm": "bash", "args": "bash -i"}));
+    assert_eq!(timeline[1]["pid"], json!(4711));
+}
+
+#[test]
+fn a_subject_beyond_the_cap_keeps_its_place() {
+    let mut detection = shapes::pod();
+    detection.processes.remove(0);
+    let pids: Vec<String> = record(&detection).finding.processes.into_iter().map(|p| p.pid).collect();
+    assert!(pids.contains(&"4711".to_owned()), "{pids:?}");
+}
+
+/// The lines of a spool that these records were written to, in order.
+fn spooled(directory: &Path, records: &mut [Record], settings: SpoolSettings) -> String {
+    let settings = SpoolSettings { directory: directory.into(), min_free_bytes: 0, ..settings };
+    let (mut writer, _) = Writer::open(settings, BOOT).unwrap();
+    for record in records {
+        writer.append(std::slice::from_mut(record)).unwrap();
+    }
+    let mut segments: Vec<PathBuf> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+        .collect();
+    segments.sort();
+    segments.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+#[test]
+fn every_line_is_the_apis_and_the_schemas() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let scratch = tempfile::tempdir().unwrap();
+
+    let mut records: Vec<Record> = shapes::all().iter().map(record).collect();
+    records.push(Enricher::new(EnrichSettings::default(), BOOT.into()).record(&shapes::pod(), NOW));
+    let losses = BTreeMap::from([
+        ("Losses".to_owned(), json!({"kernel_overflow": 12})),
+        (property::EVIDENCE.to_owned(), json!(["12 kernel_overflow"])),
+    ]);
+    records.push(observation(CATEGORY_LOSS, "Something may have been missed.", losses, NOW, BOOT));
+    let mut lines = spooled(&scratch.path().join("all"), &mut records, SpoolSettings::default());
+
+    // A spool so small that it has to drop records says so in one.
+    let mut many: Vec<Record> = (0..20).map(|_| record(&shapes::pod())).collect();
+    let small = SpoolSettings { segment_bytes: 8 << 10, max_bytes: 32 << 10, ..SpoolSettings::default() };
+    let dropped = spooled(&scratch.path().join("small"), &mut many, small);
+    assert!(dropped.contains("Tetherd: Findings Dropped"), "the small spool dropped nothing");
+    lines.push_str(&dropped);
+    assert!(lines.lines().all(|line| line.len() <= LINE_MAX));
+
+    let python = root.join("target/test-tools/scc-venv/bin/python");
+    if !python.exists() {
+        let why = "tests/setup/scc-venv.sh has not been run: the lines were NOT held against the SCC parser";
+        assert_ne!(std::env::var("TETHERD_TESTS_STRICT").as_deref(), Ok("1"), "{why}");
+        eprintln!("SKIPPED: {why}");
+        return;
+    }
+    let file = scratch.path().join("lines.jsonl");
+    fs::write(&file, &lines).unwrap();
+    let check = |file: &Path, flag: Option<&str>| {
+        let schema = root.join("docs/finding.schema.json");
+        let script = root.join("tests/scc/check.py");
+        let output = Command::new(&python)
+            .arg(script)
+            .arg(schema)
+            .arg(file)
+            .args(flag)
+            .output()
+            .expect("check.py starts");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned(), output.stderr)
+    };
+    let (good, said, errors) = check(&file, Some("--every-property"));
+    assert!(good, "{said}{}", String::from_utf8_lossy(&errors));
+
+    // The check itself can fail: a field that the API has no name for, and a property that the schema does not name.
+    let first = lines.lines().next().unwrap();
+    for (bad, complaint) in [
+        (first.replacen(r#""mute":"#, r#""muteState":"#, 1), "refused by the SCC parser"),
+        (first.replacen(r#""Boot_Id":"#, r#""Boot_Identity":"#, 1), "Boot_Identity"),
+    ] {
+        fs::write(&file, bad + "\n").unwrap();
+        let (good, said, _) = check(&file, None);
+        assert!(!good && said.contains(complaint), "{said}");
+    }
+}
+
+#[test]
+fn every_property_is_described() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let schema: Value =
+        serde_json::from_str(&fs::read_to_string(root.join("docs/finding.schema.json")).unwrap()).unwrap();
+    let page = fs::read_to_string(root.join("docs/finding.md")).unwrap();
+    for part in [
+        "finding",
+        "sourceProperties",
+        "hop",
+        "socket",
+        "command",
+        "ancestor",
+        "process",
+        "file",
+        "connection",
+    ] {
+        for key in schema["$defs"][part]["properties"].as_object().unwrap().keys() {
+            assert!(page.contains(&format!("`{key}`")), "docs/finding.md says nothing of {part}'s {key}");
+        }
+    }
+}

@@ -156,30 +156,6 @@ fn a_parent_with_a_hostile_name() {
     lines_are_fit(daemon);
 }
 
-#[test]
-fn a_hundred_thousand_descriptors() {
-    require!("gcc");
-    let daemon = Daemon::shared();
-    let attacker = Listener::tcp();
-    let port = attacker.port().to_string();
-    let victim = Victim::start(program("attack"), &["files", "127.0.0.1", &port, "100000", "/bin/sh"]);
-    let mut session = attacker.accept();
-    let shell = session.shell_pid();
-    let open = std::fs::read_dir(format!("/proc/{shell}/fd")).unwrap().count();
-    if open < 100_000 {
-        common::impossible(&format!("this machine lets root open {open} files only; tried with those"));
-    }
-    let record = daemon.wait_for("the shell", |r| r.peer_port() == Some(attacker.port()));
-    assert!(record.process(shell).is_some(), "{}", record.brief());
-    // Each child has them all too.
-    session.run("/bin/true; /bin/true; /bin/true");
-    let next = Listener::tcp().swallow();
-    let (_, own) = on_socket(next, Command::new("/bin/true"));
-    found(daemon, own);
-    session.exit();
-    drop(victim);
-}
-
 /// Four storms of programs that end at once: the daemon lives, a tether in the middle of it is found, and everything
 /// that was not seen is counted.
 #[test]

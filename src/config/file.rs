@@ -1,48 +1,87 @@
 //! Reading a configuration file.
 //!
-//! Owns: the file's safety, TOML's syntax with places, and collecting all problems in one run. Must not own: what each
-//! key wants (`keys`).
+//! Owns: the file's safety, walking its tables, checks that concern two keys, and collecting all problems in one run.
+//! Must not own: what each key wants (`keys`), TOML's syntax and places (`engine::policy::report`).
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{Metadata, OpenOptions};
 use std::io::Read;
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::keys::{KEYS, Key, Value};
 use crate::config::{Config, ConfigError, Loaded};
-use crate::engine::policy::compile::{nearest, place};
+use crate::engine::policy::report::{Report, nearest, quoted, unsigned};
 use crate::model::problem::Problem;
+use crate::model::text;
 
 /// The longest file.
 const FILE_MAX: u64 = 1 << 20;
+/// What a wrong setting leads to.
+const REFUSED: &str = "tetherd does not start with it, and a reload keeps what is in force";
 
-/// Reads the text; refuses files that others than root may write while running as root.
+/// Reads the text.
+///
+/// # Errors
+/// A file that cannot be read; one that others than root may write while we are root, that is longer than 1 MiB, or
+/// that is not UTF-8.
 pub fn read(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
+    // A FIFO would otherwise keep us waiting for its writer.
+    let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
+    let file = open.map_err(unreadable)?;
     let found = file.metadata().map_err(unreadable)?;
     if !found.is_file() {
         return Err(unreadable(std::io::Error::other("it is no regular file")));
     }
-    if nix::unistd::geteuid().is_root() && (found.uid() != 0 || found.mode() & 0o022 != 0) {
-        return Err(ConfigError::Problems(vec![whole_file(
-            path,
-            "it is not owned by root, or others may write it".into(),
-            "whoever may write it could switch the detection off",
-            "chown root and chmod go-w the file",
-        )]));
+    if let Some(problem) = untrusted(path, &found) {
+        return Err(ConfigError::Problems(vec![problem]));
     }
     let mut bytes = Vec::new();
     file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > FILE_MAX {
-        return Err(unreadable(std::io::Error::other("it is larger than 1 MiB")));
+        let remedy = "shorten it, or divide it";
+        return Err(ConfigError::Problems(vec![whole(
+            path,
+            "it is longer than 1 MiB".into(),
+            REFUSED,
+            remedy,
+        )]));
     }
-    String::from_utf8(bytes).map_err(|_| unreadable(std::io::Error::other("it is not UTF-8")))
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes().get(..good).unwrap_or_default()).into_owned();
+        let mut report = Report::new(path, &text, REFUSED);
+        report.add(good..good, "", "it is not UTF-8 from here on", "write the file in UTF-8");
+        ConfigError::Problems(report.finish())
+    })
 }
 
-fn whole_file(path: &Path, what: String, consequence: &str, remedy: &str) -> Problem {
+/// Why root should not follow a file or directory: others could have written it. `None` where that is not so, or we
+/// are not root.
+pub fn untrusted(path: &Path, found: &Metadata) -> Option<Problem> {
+    let owner = if nix::unistd::geteuid().is_root() { found.uid() } else { return None };
+    let what = unsafe_to_follow(owner, found.mode())?;
+    let remedy = format!("chown root {0} && chmod go-w {0}", text::shell_quote(&path.to_string_lossy()));
+    Some(whole(path, what, "anyone who can write it can switch the detection off", &remedy))
+}
+
+fn unsafe_to_follow(owner: u32, mode: u32) -> Option<String> {
+    if owner != 0 {
+        return Some(format!("it belongs to user {owner}, not to root"));
+    }
+    match (mode & 0o020 != 0, mode & 0o002 != 0) {
+        (_, true) => Some(format!("everybody may write it (mode {:04o})", mode & 0o7777)),
+        (true, false) => Some(format!("its group may write it (mode {:04o})", mode & 0o7777)),
+        (false, false) => None,
+    }
+}
+
+fn whole(path: &Path, what: String, consequence: &str, remedy: &str) -> Problem {
     Problem {
         file: path.to_owned(),
         line: 0,
@@ -54,184 +93,174 @@ fn whole_file(path: &Path, what: String, consequence: &str, remedy: &str) -> Pro
     }
 }
 
-/// Parses a text; every problem is named.
+/// Parses a text.
+///
+/// # Errors
+/// All problems in it, in the order of the text.
 pub fn parse(path: &Path, text: &str) -> Result<Loaded, ConfigError> {
-    let mut reading = Reading { path, text, config: Config::defaults(), problems: Vec::new() };
-    match DeTable::parse(text) {
-        Ok(table) => reading.tables(table.get_ref()),
-        Err(error) => {
-            let what = error.message().lines().collect::<Vec<_>>().join(" ");
-            reading.problem(error.span().unwrap_or(0..0), "", what, "correct the TOML syntax".into());
-        }
-    }
+    let mut reading = Reading {
+        path: text::escape(path.as_os_str().as_encoded_bytes()),
+        report: Report::new(path, text, REFUSED),
+        config: Config::defaults(),
+        values: BTreeMap::new(),
+        wrong: BTreeSet::new(),
+    };
+    let table = reading.report.parse();
+    reading.tables(&table);
     reading.cross_checks();
-    if reading.problems.is_empty() {
+    let problems = reading.report.finish();
+    if problems.is_empty() {
         Ok(Loaded { config: reading.config, warnings: Vec::new() })
     } else {
-        Err(ConfigError::Problems(reading.problems))
+        Err(ConfigError::Problems(problems))
     }
 }
 
 struct Reading<'a> {
-    path: &'a Path,
-    text: &'a str,
+    path: String,
+    report: Report<'a>,
     config: Config,
-    problems: Vec<Problem>,
+    /// Where the value of each key stands.
+    values: BTreeMap<&'static str, Range<usize>>,
+    /// Keys whose value could not be taken: what it is compared with is not what the user meant.
+    wrong: BTreeSet<&'static str>,
 }
 
 impl Reading<'_> {
-    fn problem(&mut self, span: Range<usize>, key: &str, what: String, remedy: String) {
-        let (line, column) = place(self.text, span.start);
-        let consequence = "tetherd does not start with it, and a reload keeps what is in force".to_owned();
-        let (file, key) = (self.path.to_owned(), key.to_owned());
-        self.problems.push(Problem { file, line, column, key, what, consequence, remedy });
-    }
-
     fn tables(&mut self, table: &DeTable<'_>) {
         for (name, value) in table {
             let head: &str = name.get_ref();
-            let heads = KEYS.iter().filter_map(|key| key.path.split('.').next());
-            if !heads.clone().any(|known| known == head) {
-                self.problem(name.span(), head, "unknown table".into(), nearest(head, heads));
-                continue;
-            }
-            let Some(entries) = value.get_ref().as_table() else {
-                self.problem(
-                    name.span(),
-                    head,
-                    "this is no table".into(),
-                    format!("write [{head}] on a line"),
-                );
-                continue;
-            };
-            for (name, value) in entries {
-                let path = format!("{head}.{}", name.get_ref());
-                match KEYS.iter().find(|key| key.path == path) {
-                    Some(key) => self.key(key, name.span(), value.span(), value.get_ref()),
-                    None => {
-                        let remedy = nearest(&path, KEYS.iter().map(|key| key.path));
-                        self.problem(name.span(), &path, "unknown key".into(), remedy);
-                    }
+            let mut heads = KEYS.iter().map(|key| key.table());
+            match value.get_ref().as_table() {
+                Some(entries) if heads.any(|known| known == head) => self.entries(head, entries),
+                Some(_) => {
+                    let remedy = match nearest(head, KEYS.iter().map(|key| key.table())) {
+                        Some(known) => format!("did you mean [{known}]?"),
+                        None => {
+                            "remove it, or see `tetherd print-config` for the tables there are".to_owned()
+                        }
+                    };
+                    self.report.add(name.span(), head, "unknown table", remedy);
                 }
+                None if heads.any(|known| known == head) => {
+                    let remedy = format!("write [{head}] on a line of its own, and its keys below");
+                    self.report.add(name.span(), head, "this is no table", remedy);
+                }
+                None => self.unknown(name.span(), head),
             }
         }
     }
 
-    fn key(&mut self, key: &'static Key, name: Range<usize>, span: Range<usize>, value: &DeValue<'_>) {
-        let outcome = match convert(value) {
-            Some(value) => (key.set)(&mut self.config, value),
-            None => Err("this has the wrong type".into()),
+    fn entries(&mut self, head: &str, entries: &DeTable<'_>) {
+        for (name, value) in entries {
+            let known = KEYS.iter().find(|key| key.table() == head && key.name() == name.get_ref());
+            match known {
+                Some(key) => self.key(key, name.span(), value),
+                None => self.unknown(name.span(), &format!("{head}.{}", name.get_ref())),
+            }
+        }
+    }
+
+    /// A key that there is not, at least not in this table.
+    fn unknown(&mut self, span: Range<usize>, path: &str) {
+        let name = path.rsplit('.').next().unwrap_or(path);
+        let elsewhere = KEYS.iter().find(|key| key.name() == name);
+        let remedy = match (elsewhere, nearest(path, KEYS.iter().map(|key| key.path))) {
+            (Some(key), _) => format!("it belongs into the table [{}]", key.table()),
+            (None, Some(known)) => format!("did you mean {known}?"),
+            (None, None) => "remove it, or see `tetherd print-config` for the keys there are".to_owned(),
         };
+        self.report.add(span, path, "unknown key", remedy);
+    }
+
+    fn key(&mut self, key: &'static Key, name: Range<usize>, value: &Spanned<DeValue<'_>>) {
+        let outcome = convert(value)
+            .and_then(|read| (key.set)(&mut self.config, read).map_err(|what| (value.span(), what)));
         match outcome {
             Ok(()) => {
-                let (line, _) = place(self.text, name.start);
-                self.config.origins.insert(key.path, format!("{}:{line}", self.path.display()));
+                let (line, _) = self.report.place(name.start);
+                self.config.origins.insert(key.path, format!("{}:{line}", self.path));
+                self.values.insert(key.path, value.span());
             }
-            Err(what) => self.problem(span, key.path, what, format!("write {}", key.wants)),
+            Err((span, what)) => {
+                self.wrong.insert(key.path);
+                self.report.add(span, key.path, what, format!("write {}", key.wants));
+            }
         }
     }
 
+    /// Checks that concern two keys; each names the key that the file sets.
     fn cross_checks(&mut self) {
-        let spool = &self.config.spool;
-        if spool.max_bytes < 2 * spool.segment_bytes {
-            self.problems.push(Problem {
-                key: "spool.max_bytes".into(),
-                ..whole_file(
-                    self.path,
-                    "it is less than two segments (spool.segment_bytes)".into(),
-                    "the spool could keep nothing but the segment being written",
-                    "raise spool.max_bytes or lower spool.segment_bytes",
-                )
-            });
+        let Config { spool, engine, syslog, control, .. } = &self.config;
+        let mut found: Vec<([&'static str; 2], String, &str)> = Vec::new();
+        if spool.max_bytes < spool.segment_bytes.saturating_mul(2) {
+            found.push((
+                ["spool.max_bytes", "spool.segment_bytes"],
+                format!(
+                    "spool.max_bytes ({}) is less than two segments of spool.segment_bytes ({})",
+                    spool.max_bytes, spool.segment_bytes
+                ),
+                "raise spool.max_bytes, or lower spool.segment_bytes",
+            ));
+        }
+        for (key, names) in [("watch.commands", &engine.commands), ("watch.shells", &engine.shells)] {
+            if let Some(name) = names.iter().find(|name| engine.ignore.contains(name)) {
+                let what = format!("{} is in watch.ignore and in {key}", quoted(name));
+                found.push((["watch.ignore", key], what, "remove it from one of them"));
+            }
+        }
+        if control.socket == syslog.path {
+            found.push((
+                ["control.socket", "syslog.path"],
+                "control.socket and syslog.path are the same file".into(),
+                "give tetherd's own socket a path of its own",
+            ));
+        }
+        for (keys, what, remedy) in found {
+            if keys.iter().any(|key| self.wrong.contains(key)) {
+                continue;
+            }
+            if let Some((key, span)) = keys.iter().find_map(|key| Some((*key, self.values.get(key)?.clone())))
+            {
+                self.report.add(span, key, what, remedy);
+            }
         }
     }
 }
 
-fn convert(value: &DeValue<'_>) -> Option<Value> {
-    Some(match value {
-        DeValue::Boolean(flag) => Value::Bool(*flag),
-        DeValue::Integer(number) => {
-            let digits = number.as_str().replace('_', "");
-            Value::Number(u64::from_str_radix(&digits, number.radix()).ok()?)
-        }
-        DeValue::String(text) => Value::Text(text.to_string()),
-        DeValue::Array(list) => {
-            let texts: Option<Vec<String>> =
-                list.iter().map(|entry| entry.get_ref().as_str().map(str::to_owned)).collect();
-            Value::Texts(texts?)
-        }
-        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => return None,
-    })
+/// A value in our terms; what is wrong with it, and where, if it has none.
+fn convert(value: &Spanned<DeValue<'_>>) -> Result<Value, (Range<usize>, String)> {
+    match value.get_ref() {
+        DeValue::Boolean(flag) => Ok(Value::Bool(*flag)),
+        DeValue::Integer(number) => match unsigned(number) {
+            Some(number) => Ok(Value::Number(number)),
+            None => Err((value.span(), "this number is out of range".into())),
+        },
+        DeValue::String(text) => Ok(Value::Text(text.to_string())),
+        DeValue::Array(list) => list
+            .iter()
+            .map(|entry| match entry.get_ref().as_str() {
+                Some(text) => Ok(text.to_owned()),
+                None => Err((entry.span(), format!("this is no text but {}", kind(entry.get_ref())))),
+            })
+            .collect::<Result<_, _>>()
+            .map(Value::Texts),
+        other => Err((value.span(), format!("this is {}", kind(other)))),
+    }
+}
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn problems(text: &str) -> String {
-        match parse(Path::new("t.toml"), text) {
-            Ok(_) => String::new(),
-            Err(error) => error.to_string(),
-        }
-    }
-
-    #[test]
-    fn every_problem_in_one_run() {
-        let found = problems(
-            "[spool]\ndirectoy = \"/x\"\nsegment_bytes = \"1 parsec\"\n[syslog]\nfacility = \"nobody\"\n[spol]\na = 1\n\
-             [sensor]\nrealtime = 3\nsocket_lookup = []\ncanary_seconds = 0\n",
-        );
-        for part in [
-            "t.toml:2:1: spool.directoy: unknown key;",
-            "did you mean spool.directory?",
-            "t.toml:3:17: spool.segment_bytes: this is no number or size;",
-            "t.toml:5:12: syslog.facility: \"nobody\" is no facility;",
-            "spol: unknown table;",
-            "did you mean spool?",
-            "t.toml:9:12: sensor.realtime: this is not true or false;",
-            "sensor.socket_lookup: the list is empty;",
-            "sensor.canary_seconds: 0 is out of range;",
-        ] {
-            assert!(found.contains(part), "{part} in\n{found}");
-        }
-    }
-
-    #[test]
-    fn syntax_errors_have_a_place() {
-        assert!(problems("[spool]\ndirectory = \n").starts_with("t.toml:2:"));
-    }
-
-    #[test]
-    fn what_is_printed_reads_back() {
-        let text = "[spool]\nsegment_bytes = \"1MiB\"\ndirectory = \"/srv/\\u00e9\"\n[watch]\ncommands = [\"a\", \"b\"]\n";
-        let loaded = parse(Path::new("t.toml"), text).unwrap().config;
-        assert_eq!(loaded.spool.segment_bytes, 1 << 20);
-        assert!(loaded.print().contains("segment_bytes = 1048576 # t.toml:2"));
-        let mut again = parse(Path::new("u.toml"), &loaded.print()).unwrap().config;
-        again.origins = loaded.origins.clone();
-        assert_eq!(again, loaded);
-    }
-
-    #[test]
-    fn the_shipped_file_shows_every_default() {
-        let shipped = include_str!("../../conf/tetherd.toml");
-        assert_eq!(parse(Path::new("s.toml"), shipped).unwrap().config, Config::defaults());
-        let uncommented: String = shipped
-            .lines()
-            .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with([' ', '#'])).unwrap_or(line))
-            .map(|line| format!("{line}\n"))
-            .collect();
-        let mut all = parse(Path::new("s.toml"), &uncommented).unwrap().config;
-        assert_eq!(all.origins.len(), KEYS.len());
-        all.origins.clear();
-        assert_eq!(all, Config::defaults());
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_safe(text in "(\\[[a-z]{0,6}\\]\n)?([a-z_.]{1,9} ?= ?[ -~]{0,9}\n){0,5}") {
-            problems(&text);
-        }
-    }
-}
+#[path = "file_tests.rs"]
+mod tests;

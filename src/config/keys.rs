@@ -2,19 +2,25 @@
 //!
 //! Owns: one table: path, meaning, how to set, how to show. Must not own: defaults (each stage's own), syntax (`file`).
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
 use crate::config::Config;
+use crate::engine::policy::report::quoted as safe;
 use crate::model::socket::SocketLookup;
+
+/// The longest path of a UNIX socket, in bytes (`sun_path` without its NUL, unix(7)).
+const SOCKET_PATH_MAX: usize = 107;
 
 /// A value from a file, by type.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `true`.
     Bool(bool),
-    /// `17`; sizes may be texts like `"16MiB"`.
+    /// `17`.
     Number(u64),
-    /// `"text"`.
+    /// `"text"`; for sizes also `"16MiB"`.
     Text(String),
     /// `["a", "b"]`.
     Texts(Vec<String>),
@@ -28,10 +34,22 @@ pub struct Key {
     pub doc: &'static str,
     /// What it wants, for messages.
     pub wants: &'static str,
-    /// Sets it; `Err` says what is wrong with the value.
+    /// Sets it, or says what is wrong with the value.
     pub set: fn(&mut Config, Value) -> Result<(), String>,
     /// Shows it as TOML.
     pub show: fn(&Config) -> String,
+}
+
+impl Key {
+    /// The table it is in.
+    pub fn table(&self) -> &'static str {
+        self.path.split_once('.').map_or("", |(table, _)| table)
+    }
+
+    /// Its name in the table.
+    pub fn name(&self) -> &'static str {
+        self.path.split_once('.').map_or(self.path, |(_, name)| name)
+    }
 }
 
 macro_rules! key {
@@ -51,7 +69,13 @@ macro_rules! key {
 
 macro_rules! number {
     ($range:expr, $as:ty) => {
-        |value| within(value, $range).and_then(|n| <$as>::try_from(n).map_err(|e| e.to_string()))
+        |value| within(number(value)?, $range).and_then(|n| <$as>::try_from(n).map_err(|e| e.to_string()))
+    };
+}
+
+macro_rules! bytes {
+    ($range:expr, $as:ty) => {
+        |value| within(size(value)?, $range).and_then(|n| <$as>::try_from(n).map_err(|e| e.to_string()))
     };
 }
 
@@ -69,7 +93,7 @@ pub const KEYS: &[Key] = &[
         "sensor.receive_buffer_bytes",
         "receive buffer of the proc connector before the kernel doubles it; an event takes 832 bytes",
         "64KiB to 512MiB",
-        number!(64 << 10..=512 << 20, usize),
+        bytes!(64 << 10..=512 << 20, usize),
         shown,
         sensor.receive_buffer_bytes
     ),
@@ -174,7 +198,7 @@ pub const KEYS: &[Key] = &[
         "enrich.digest_max_bytes",
         "most bytes of one executable that are hashed",
         "1MiB to 1GiB",
-        number!(1 << 20..=1 << 30, u64),
+        bytes!(1 << 20..=1 << 30, u64),
         shown,
         enrich.digest_max_bytes
     ),
@@ -222,7 +246,7 @@ pub const KEYS: &[Key] = &[
         "spool.segment_bytes",
         "a segment is closed when it has grown to this size",
         "64KiB to 1GiB",
-        number!(64 << 10..=1 << 30, u64),
+        bytes!(64 << 10..=1 << 30, u64),
         shown,
         spool.segment_bytes
     ),
@@ -238,7 +262,7 @@ pub const KEYS: &[Key] = &[
         "spool.max_bytes",
         "the oldest segments are dropped when all together are larger",
         "128KiB to 1TiB",
-        number!(128 << 10..=1 << 40, u64),
+        bytes!(128 << 10..=1 << 40, u64),
         shown,
         spool.max_bytes
     ),
@@ -246,16 +270,23 @@ pub const KEYS: &[Key] = &[
         "spool.min_free_bytes",
         "the oldest segments are dropped when the filesystem has less free",
         "0 to 1TiB",
-        number!(0..=1 << 40, u64),
+        bytes!(0..=1 << 40, u64),
         shown,
         spool.min_free_bytes
     ),
     key!("syslog.enabled", "send findings to syslog", "true or false", flag, shown, syslog.enabled),
-    key!("syslog.path", "the syslog socket", "an absolute path", path, path_shown, syslog.path),
+    key!(
+        "syslog.path",
+        "the syslog socket",
+        "an absolute path of at most 107 bytes",
+        socket,
+        path_shown,
+        syslog.path
+    ),
     key!(
         "syslog.facility",
         "the syslog facility",
-        "a facility's name: authpriv, daemon, local0, ...",
+        "a facility: kern, user, mail, daemon, auth, syslog, lpr, news, uucp, cron, authpriv, ftp, ntp, audit, alert, clock_daemon, local0 to local7",
         facility,
         quoted,
         syslog.facility
@@ -271,8 +302,8 @@ pub const KEYS: &[Key] = &[
     key!(
         "control.socket",
         "the socket for `tetherd status`",
-        "an absolute path",
-        path,
+        "an absolute path of at most 107 bytes",
+        socket,
         path_shown,
         control.socket
     ),
@@ -293,17 +324,27 @@ fn flag(value: Value) -> Result<bool, String> {
     }
 }
 
-fn within(value: Value, range: std::ops::RangeInclusive<u64>) -> Result<u64, String> {
-    let number = match value {
-        Value::Number(number) => number,
-        Value::Text(text) => size(&text).ok_or("this is no number or size")?,
-        _ => return Err("this is no number".into()),
-    };
+fn within(number: u64, range: RangeInclusive<u64>) -> Result<u64, String> {
     if range.contains(&number) { Ok(number) } else { Err(format!("{number} is out of range")) }
 }
 
-/// `16MiB`, `2 GiB`, `500kB`.
-fn size(text: &str) -> Option<u64> {
+fn number(value: Value) -> Result<u64, String> {
+    match value {
+        Value::Number(number) => Ok(number),
+        _ => Err("this is no whole number".into()),
+    }
+}
+
+/// `17`, or a text like `"16MiB"`, `"2 GiB"`, `"500kB"`.
+fn size(value: Value) -> Result<u64, String> {
+    match value {
+        Value::Number(number) => Ok(number),
+        Value::Text(text) => size_text(&text).ok_or_else(|| format!("{} is no size", safe(&text))),
+        _ => Err("this is no size".into()),
+    }
+}
+
+fn size_text(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -315,6 +356,7 @@ fn size(text: &str) -> Option<u64> {
         "MiB" => 1 << 20,
         "GB" => 1_000_000_000,
         "GiB" => 1 << 30,
+        "TB" => 1_000_000_000_000,
         "TiB" => 1 << 40,
         _ => return None,
     };
@@ -330,73 +372,85 @@ fn text(value: Value) -> Result<String, String> {
 
 fn plain(value: Value) -> Result<String, String> {
     let text = text(value)?;
-    if text.len() > 253 || text.chars().any(char::is_control) {
-        return Err("it is longer than 253 bytes or holds control characters".into());
+    if text.chars().any(char::is_control) {
+        return Err(format!("{} holds control characters", safe(&text)));
     }
-    Ok(text)
+    if text.len() > 253 { Err("it is longer than 253 bytes".into()) } else { Ok(text) }
 }
 
 fn resource(value: Value) -> Result<String, String> {
     let text = plain(value)?;
-    if text.is_empty() || text.starts_with("//") { Ok(text) } else { Err("it does not begin with //".into()) }
+    let named = text.strip_prefix("//").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    if text.is_empty() || named { Ok(text) } else { Err(format!("{} does not begin with //", safe(&text))) }
 }
 
 fn path(value: Value) -> Result<PathBuf, String> {
-    let path = PathBuf::from(plain_path(value)?);
-    if path.is_absolute() { Ok(path) } else { Err("it is not absolute".into()) }
+    let text = text(value)?;
+    if text.len() > 4095 || text.contains('\0') {
+        return Err("it is longer than 4095 bytes or holds a NUL".into());
+    }
+    let path = PathBuf::from(&text);
+    if path.is_absolute() { Ok(path) } else { Err(format!("{} is not absolute", safe(&text))) }
 }
 
-fn plain_path(value: Value) -> Result<String, String> {
-    let text = text(value)?;
-    if text.len() > 4095 || text.contains('\0') { Err("it is no path".into()) } else { Ok(text) }
+fn socket(value: Value) -> Result<PathBuf, String> {
+    let path = path(value)?;
+    let length = path.as_os_str().len();
+    if length > SOCKET_PATH_MAX { Err(format!("it is {length} bytes long")) } else { Ok(path) }
 }
 
 fn metrics(value: Value) -> Result<PathBuf, String> {
-    let path = PathBuf::from(plain_path(value)?);
-    let fits = path.as_os_str().is_empty()
-        || (path.is_absolute() && path.extension().is_some_and(|extension| extension == "prom"));
-    if fits { Ok(path) } else { Err("it is not absolute, or does not end in .prom".into()) }
+    if value == Value::Text(String::new()) {
+        return Ok(PathBuf::new());
+    }
+    let path = path(value)?;
+    let fits = path.extension().is_some_and(|extension| extension == "prom");
+    if fits { Ok(path) } else { Err("it does not end in .prom".into()) }
 }
 
 fn facility(value: Value) -> Result<String, String> {
     let text = text(value)?;
     match text.parse::<syslog::Facility>() {
         Ok(_) => Ok(text),
-        Err(()) => Err(format!("{text:?} is no facility")),
+        Err(()) => Err(format!("{} is no facility", safe(&text))),
     }
 }
 
+/// A list of texts, none of them twice.
 fn texts(value: Value) -> Result<Vec<String>, String> {
-    match value {
-        Value::Texts(list) if list.len() <= 1024 => Ok(list),
-        Value::Texts(_) => Err("more than 1024 entries".into()),
-        _ => Err("this is no list of texts".into()),
+    let Value::Texts(list) = value else { return Err("this is no list of texts".into()) };
+    if list.len() > 1024 {
+        return Err(format!("there are {} entries, and 1024 are the most", list.len()));
+    }
+    let mut seen = HashSet::new();
+    match list.iter().find(|text| !seen.insert(text.as_str())) {
+        Some(twice) => Err(format!("{} stands there twice", safe(twice))),
+        None => Ok(list),
     }
 }
 
 fn names(value: Value) -> Result<Vec<String>, String> {
     let list = texts(value)?;
-    match list.iter().find(|name| name.is_empty() || name.contains('/') || name.len() > 255) {
-        Some(name) => Err(format!("{name:?} is no base name")),
+    let bad = |name: &&String| {
+        name.is_empty() || name.len() > 255 || name.chars().any(|c| c == '/' || c.is_control())
+    };
+    match list.iter().find(bad) {
+        Some(name) => Err(format!("{} is no base name", safe(name))),
         None => Ok(list),
     }
 }
 
 fn lookups(value: Value) -> Result<Vec<SocketLookup>, String> {
-    let mut ways = Vec::new();
-    for name in texts(value)? {
-        let way = match name.as_str() {
-            "getfd" => SocketLookup::Getfd,
-            "diag" => SocketLookup::Diag,
-            "proc" => SocketLookup::Proc,
-            _ => return Err(format!("{name:?} is no lookup")),
-        };
-        if ways.contains(&way) {
-            return Err(format!("{name:?} stands there twice"));
-        }
-        ways.push(way);
-    }
-    if ways.is_empty() { Err("the list is empty".into()) } else { Ok(ways) }
+    let ways: Result<Vec<_>, _> = texts(value)?
+        .iter()
+        .map(|name| match name.as_str() {
+            "getfd" => Ok(SocketLookup::Getfd),
+            "diag" => Ok(SocketLookup::Diag),
+            "proc" => Ok(SocketLookup::Proc),
+            _ => Err(format!("{} is no lookup", safe(name))),
+        })
+        .collect();
+    ways.and_then(|ways| if ways.is_empty() { Err("the list is empty".into()) } else { Ok(ways) })
 }
 
 fn shown(value: &impl ToString) -> String {
@@ -407,7 +461,7 @@ fn quoted(value: &str) -> String {
     toml::Value::String(value.to_owned()).to_string()
 }
 
-fn path_shown(value: &std::path::Path) -> String {
+fn path_shown(value: &Path) -> String {
     quoted(&value.to_string_lossy())
 }
 

@@ -113,7 +113,7 @@ impl Config {
         let mut text = String::new();
         let mut table = "";
         for key in KEYS {
-            let (head, name) = key.path.split_once('.').unwrap_or(("", key.path));
+            let (head, name) = (key.table(), key.name());
             if head != table {
                 let gap = if table.is_empty() { "" } else { "\n" };
                 let _ = writeln!(text, "{gap}[{head}]");

@@ -1,405 +1,294 @@
 //! From TOML to rules.
 //!
-//! Owns: the grammar of `[[allow]]`, and naming every problem with its place. Must not own: matching.
+//! Owns: the keys of `[[allow]]`, what a rule must have, and whose rule of a name holds. Must not own: matching
+//! (`matcher`), reading single values (`values`).
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::engine::policy::matcher::{Matcher, Network, Place};
+use crate::engine::policy::matcher::{Matcher, Place};
+use crate::engine::policy::report::{PROBLEMS_MAX, Report, nearest, quoted, unsigned};
+use crate::engine::policy::values::{self, PeerAt, Value, each, one};
 use crate::engine::policy::{Rule, Source};
-use crate::model::clock::parse_rfc3339;
 use crate::model::problem::Problem;
-use crate::model::socket::{Direction, Scope};
+use crate::model::socket::Direction;
 use crate::model::stdio::TetherKind;
 
 /// The most rules.
 const RULES_MAX: usize = 4096;
-/// The most values of one key.
-const VALUES_MAX: usize = 256;
-/// The keys of a rule.
-const KEYS: [&str; 18] = [
-    "name",
-    "reason",
-    "expires",
-    "enabled",
-    "executable",
-    "arguments",
-    "ancestor",
-    "user",
-    "peer",
-    "port",
-    "local_port",
-    "direction",
-    "tether",
-    "row",
-    "container",
-    "container_image",
-    "namespace",
-    "pod_label",
-];
-const KEPT: &str = "the rules in force stay as they are";
+/// What every problem leads to.
+const KEPT: &str = "no rule of any file is taken over, and those in force stay";
+const PATH: &str = "the pattern of an absolute path";
+const PORT: &str = "a port or a range like \"8000-8099\"";
 
-type Value<'a> = Spanned<DeValue<'a>>;
+/// A rule that was read.
+struct Entry {
+    rule: Rule,
+    enabled: bool,
+    shipped: bool,
+    /// Where, for messages.
+    place: String,
+}
 
-/// Compiles sources in order: rules, problems, warnings.
-pub fn compile<'s>(sources: impl Iterator<Item = &'s Source>) -> (Vec<Rule>, Vec<Problem>, Vec<Problem>) {
-    let mut rules: Vec<Rule> = Vec::new();
-    let mut problems = Vec::new();
-    let mut warnings = Vec::new();
-    for source in sources {
-        let mut file = Reader { path: &source.file, text: &source.text, problems: &mut problems };
-        file.rules(&mut rules, &mut warnings);
+/// All rules of all sources.
+#[derive(Default)]
+struct Compiler {
+    entries: Vec<Entry>,
+    by_name: HashMap<String, usize>,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+/// Compiles the shipped rules and then the others, in order: rules and warnings, or all problems.
+pub fn compile(shipped: &Source, sources: &[Source]) -> Result<(Vec<Rule>, Vec<Problem>), Vec<Problem>> {
+    let mut compiler = Compiler::default();
+    compiler.source(shipped, true);
+    sources.iter().for_each(|source| compiler.source(source, false));
+    if !compiler.problems.is_empty() {
+        return Err(compiler.problems);
     }
-    (rules, problems, warnings)
-}
-
-/// Line and column, from 1, of a byte in a text.
-pub fn place(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (before.matches('\n').count() + 1, before.get(line_start..).unwrap_or_default().chars().count() + 1)
-}
-
-struct Reader<'s, 'p> {
-    path: &'s Path,
-    text: &'s str,
-    problems: &'p mut Vec<Problem>,
-}
-
-impl Reader<'_, '_> {
-    fn problem(&mut self, span: Range<usize>, key: &str, what: String, remedy: &str) {
-        let (line, column) = place(self.text, span.start);
-        self.problems.push(Problem {
-            file: self.path.to_owned(),
-            line,
-            column,
-            key: key.to_owned(),
-            what,
-            consequence: KEPT.to_owned(),
-            remedy: remedy.to_owned(),
-        });
+    let unlisted = compiler.warnings.len().saturating_sub(PROBLEMS_MAX);
+    compiler.warnings.truncate(PROBLEMS_MAX);
+    if let Some(last) = compiler.warnings.last_mut().filter(|_| unlisted > 0) {
+        last.what.push_str(&format!(" (and {unlisted} warnings more are not listed)"));
     }
+    let rules = compiler.entries.into_iter().filter(|entry| entry.enabled).map(|entry| entry.rule);
+    Ok((rules.collect(), compiler.warnings))
+}
 
-    fn rules(&mut self, rules: &mut Vec<Rule>, warnings: &mut Vec<Problem>) {
-        let table = match DeTable::parse(self.text) {
-            Ok(table) => table,
-            Err(error) => {
-                let what = error.message().to_owned();
-                return self.problem(error.span().unwrap_or(0..0), "", what, "correct the TOML syntax");
-            }
-        };
-        for (key, value) in table.get_ref() {
-            let name: &str = key.get_ref();
-            if name != "allow" {
-                self.problem(
-                    key.span(),
-                    name,
-                    "unknown key".into(),
-                    "a file of rules holds [[allow]] tables only",
-                );
-                continue;
-            }
-            let Some(list) = value.get_ref().as_array() else {
-                self.problem(value.span(), name, "this is no list of tables".into(), "write [[allow]]");
+impl Compiler {
+    fn source(&mut self, source: &Source, shipped: bool) {
+        let mut report = Report::new(&source.file, &source.text, KEPT);
+        for (key, value) in &report.parse() {
+            let list = value.get_ref().as_array().filter(|_| key.get_ref() == "allow");
+            let Some(list) = list else {
+                report.add(key.span(), key.get_ref(), "this is no rule", "write rules as [[allow]] tables");
                 continue;
             };
-            for entry in list.iter() {
-                let Some(table) = entry.get_ref().as_table() else {
-                    self.problem(entry.span(), name, "this is no table".into(), "write [[allow]]");
-                    continue;
-                };
-                let before = self.problems.len();
-                let Some((rule, enabled)) = self.rule(table, entry.span()) else { continue };
-                if self.problems.len() > before {
-                    continue;
-                }
-                if rules.len() >= RULES_MAX {
-                    self.problem(
-                        entry.span(),
-                        name,
-                        format!("more than {RULES_MAX} rules"),
-                        "join some of them",
-                    );
-                    return;
-                }
-                if rule.expires_ns.is_some_and(|end| end <= now_ns()) {
-                    let (line, column) = place(self.text, entry.span().start);
-                    warnings.push(Problem {
-                        file: self.path.to_owned(),
-                        line,
-                        column,
-                        key: rule.name.clone(),
-                        what: "the rule has expired".into(),
-                        consequence: "it excuses nothing".into(),
-                        remedy: "remove it, or give it a later date".into(),
-                    });
-                }
-                rules.retain(|known| known.name != rule.name);
-                if enabled {
-                    rules.push(rule);
+            for entry in list {
+                match entry.get_ref().as_table() {
+                    Some(table) => self.rule(&mut report, source, shipped, table, entry.span()),
+                    None => report.add(entry.span(), "allow", "this is no table", "write [[allow]]"),
                 }
             }
         }
+        self.problems.append(&mut report.finish());
     }
 
-    fn rule(&mut self, table: &DeTable<'_>, span: Range<usize>) -> Option<(Rule, bool)> {
-        let mut rule = Rule {
-            name: String::new(),
-            reason: String::new(),
-            expires_ns: None,
-            matcher: Matcher::default(),
-            hits: AtomicU64::new(0),
+    fn rule(
+        &mut self,
+        report: &mut Report<'_>,
+        source: &Source,
+        shipped: bool,
+        table: &DeTable<'_>,
+        span: Range<usize>,
+    ) {
+        let before = report.count();
+        let Some(draft) = Draft::read(report, source, table, &span) else { return };
+        if report.count() > before {
+            return;
+        }
+        let Draft { rule, enabled, asked } = draft;
+        let name = rule.name.clone();
+        let known = self.by_name.get(&name).copied();
+        let warnings = &mut self.warnings;
+        let mut warn = |what: &str, consequence: &str, remedy: String| {
+            let key = format!("allow.{name}");
+            warnings.push(report.note(span.start, &key, what.into(), consequence.into(), remedy));
         };
-        let mut enabled = true;
-        let mut asks = 0;
-        for (key, value) in table {
-            let name: &str = key.get_ref();
-            match name {
-                "name" => rule.name = self.one(name, value)?,
-                "reason" => rule.reason = self.one(name, value)?,
-                "expires" => rule.expires_ns = self.date(name, value),
-                "enabled" => match value.get_ref().as_bool() {
-                    Some(value) => enabled = value,
-                    None => self.problem(
-                        value.span(),
-                        name,
-                        "this is not true or false".into(),
-                        "write true or false",
-                    ),
-                },
-                _ if KEYS.contains(&name) => {
-                    asks += 1;
-                    self.matcher(&mut rule.matcher, name, value);
-                }
-                _ => {
-                    let nearest = nearest(name, KEYS.iter().copied());
-                    self.problem(key.span(), name, "unknown key".into(), &nearest);
-                }
-            }
+        if enabled && rule.expires_ns.is_some_and(|end| end <= source.read_ns) {
+            warn("the rule has expired", "it excuses nothing", "remove it, or give it a later date".into());
         }
-        if rule.name.is_empty() {
-            self.problem(span.clone(), "name", "the rule has no name".into(), "give it a name of its own");
-        }
-        if rule.reason.is_empty() && enabled {
-            self.problem(
-                span.clone(),
-                "reason",
-                "the rule has no reason".into(),
-                "say why this is no finding",
+        if enabled && rule.matcher.asks_unknown {
+            let what = "it asks for an image, a namespace, a pod label or a relay, which are not known yet";
+            warn(
+                what,
+                "it excuses nothing",
+                "name an executable, a peer or a port as long as that is so".into(),
             );
         }
-        if asks == 0 && enabled {
-            let what = "the rule asks nothing, and would excuse everything".into();
-            self.problem(span, &rule.name.clone(), what, "name an executable, a peer, a port, ...");
+        if enabled && asked == ["arguments"] {
+            let what = "it asks for arguments alone";
+            warn(what, "anybody can give any program these arguments", "name the executable too".into());
         }
-        Some((rule, enabled))
-    }
-
-    fn matcher(&mut self, matcher: &mut Matcher, key: &str, value: &Value<'_>) {
-        let texts = self.texts(key, value);
-        let span = value.span();
-        match key {
-            "executable" => matcher.executable = texts,
-            "arguments" => matcher.arguments = texts,
-            "ancestor" => matcher.ancestor = texts,
-            "container_image" | "namespace" | "pod_label" => matcher.wants_pod = true,
-            "user" => matcher.user = self.each(key, span, texts, "a user id", |text| text.parse().ok()),
-            "row" => matcher.row = self.each(key, span, texts, "a row's number, 1 to 9", |t| t.parse().ok()),
-            "port" => matcher.port = self.each(key, span, texts, "a port or a range like 8000-8099", ports),
-            "local_port" => {
-                matcher.local_port = self.each(key, span, texts, "a port or a range like 8000-8099", ports);
+        if known.is_none() && !enabled && asked.is_empty() {
+            let shipped = self.entries.iter().filter(|entry| entry.shipped);
+            let remedy = match nearest(&name, shipped.map(|entry| entry.rule.name.as_str())) {
+                Some(near) => format!("did you mean {}?", quoted(near)),
+                None => "remove it".to_owned(),
+            };
+            return warn("no rule of this name came before", "nothing is switched off", remedy);
+        }
+        let place = format!("{}:{}", source.file.display(), report.place(span.start).0);
+        let entry = Entry { rule, enabled, shipped, place };
+        let full = self.entries.len() >= RULES_MAX;
+        match known.and_then(|at| self.entries.get_mut(at)) {
+            Some(older) if older.shipped && !shipped => *older = entry,
+            Some(older) => {
+                let what = format!("the name {} is taken by the rule at {}", quoted(&name), older.place);
+                report.add(span, "name", what, "give each rule a name of its own");
             }
-            "peer" => {
-                let wanted =
-                    "a network like 10.0.0.0/8, or loopback, link-local, private, public, unconnected";
-                for peer in self.each(key, span, texts, wanted, peer) {
-                    match peer {
-                        Ok(network) => matcher.peer.push(network),
-                        Err(scope) => matcher.scope.push(scope),
+            None if full => {
+                report.add(span, "allow", format!("there are more than {RULES_MAX} rules"), "join some");
+            }
+            None => {
+                self.by_name.insert(name, self.entries.len());
+                self.entries.push(entry);
+            }
+        }
+    }
+}
+
+/// How to read what one key asks.
+type Ask = fn(&mut Report<'_>, &Source, &mut Matcher, &str, &Value<'_>);
+
+/// The keys that ask something of a candidate.
+const ASKS: [(&str, Ask); 15] = [
+    ("executable", |report, _, matcher, key, value| {
+        matcher.executable = each(report, key, value, PATH, values::path_pattern);
+    }),
+    ("arguments", |report, _, matcher, key, value| {
+        matcher.arguments = each(report, key, value, "a pattern", values::pattern);
+    }),
+    ("ancestor", |report, _, matcher, key, value| {
+        matcher.ancestor = each(report, key, value, PATH, values::path_pattern);
+    }),
+    ("user", |report, source, matcher, key, value| {
+        matcher.user = each(report, key, value, "a user of /etc/passwd or a user id", |value| match value {
+            DeValue::Integer(number) => unsigned(number).and_then(|id| u32::try_from(id).ok()),
+            DeValue::String(name) => source.users.get(name.as_ref()).copied(),
+            _ => None,
+        });
+    }),
+    ("peer", |report, _, matcher, key, value| {
+        let wants = "a network like 10.0.0.0/8, or loopback, link-local, private, public, unconnected";
+        for peer in each(report, key, value, wants, values::peer) {
+            match peer {
+                PeerAt::Network(network) => matcher.peer.push(network),
+                PeerAt::Scope(scope) => matcher.scope.push(scope),
+            }
+        }
+    }),
+    ("port", |report, _, matcher, key, value| matcher.port = each(report, key, value, PORT, values::ports)),
+    ("local_port", |report, _, matcher, key, value| {
+        matcher.local_port = each(report, key, value, PORT, values::ports);
+    }),
+    ("direction", |report, _, matcher, key, value| {
+        matcher.direction = one(report, key, value, "inbound or outbound", |value| {
+            [Direction::Inbound, Direction::Outbound]
+                .into_iter()
+                .find(|way| value.as_str() == Some(way.name()))
+        });
+    }),
+    ("tether", |report, _, matcher, key, value| {
+        matcher.tether = one(report, key, value, "direct or relayed", |value| {
+            [TetherKind::Direct, TetherKind::Relayed].into_iter().find(|it| value.as_str() == Some(it.name()))
+        });
+    }),
+    ("row", |report, _, matcher, key, value| {
+        matcher.row = each(report, key, value, "a row's number, 1 to 9", values::row);
+    }),
+    ("container", |report, _, matcher, key, value| {
+        let wants = "host, any, or the pattern of a container's id";
+        matcher.place = one(report, key, value, wants, |value| match value.as_str()? {
+            "" => None,
+            "host" => Some(Place::Host),
+            "any" => Some(Place::Any),
+            id => Some(Place::Container(id.to_owned())),
+        });
+    }),
+    ("container_image", unknown),
+    ("namespace", unknown),
+    ("pod_label", unknown),
+    ("relay", unknown),
+];
+
+/// Checked, so that the rule can stay as it is until candidates carry this.
+fn unknown(report: &mut Report<'_>, _: &Source, matcher: &mut Matcher, key: &str, value: &Value<'_>) {
+    each(report, key, value, "a pattern", values::line);
+    matcher.asks_unknown = true;
+}
+
+/// The keys that every rule has.
+const PLAIN: [&str; 4] = ["name", "reason", "expires", "enabled"];
+
+/// A rule being read.
+struct Draft {
+    rule: Rule,
+    enabled: bool,
+    /// The keys that ask something.
+    asked: Vec<&'static str>,
+}
+
+impl Draft {
+    /// Reads a table, naming all its problems; `None` where not even a name could be read.
+    fn read(
+        report: &mut Report<'_>,
+        source: &Source,
+        table: &DeTable<'_>,
+        span: &Range<usize>,
+    ) -> Option<Self> {
+        let mut matcher = Matcher::default();
+        let (mut name, mut reason, mut expires_ns, mut enabled) = (None, None, None, true);
+        let mut asked = Vec::new();
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                word @ "name" => name = one(report, word, value, "a line of text", values::line),
+                word @ "reason" => reason = one(report, word, value, "a line of text", values::line),
+                word @ "expires" => {
+                    expires_ns = one(report, word, value, "a date like 2027-01-31", values::date);
+                }
+                word @ "enabled" => {
+                    enabled =
+                        one(report, word, value, "true or false", |value| value.as_bool()).unwrap_or(true);
+                }
+                word => match ASKS.iter().find(|(known, _)| *known == word) {
+                    Some((known, ask)) => {
+                        asked.push(*known);
+                        ask(report, source, &mut matcher, known, value);
                     }
-                }
-            }
-            "direction" => {
-                let found = self.each(key, span, texts, "inbound or outbound", |text| match text {
-                    "inbound" => Some(Direction::Inbound),
-                    "outbound" => Some(Direction::Outbound),
-                    _ => None,
-                });
-                matcher.direction = found.first().copied();
-            }
-            "tether" => {
-                let found = self.each(key, span, texts, "direct or relayed", |text| match text {
-                    "direct" => Some(TetherKind::Direct),
-                    "relayed" => Some(TetherKind::Relayed),
-                    _ => None,
-                });
-                matcher.tether = found.first().copied();
-            }
-            _ => {
-                matcher.place = texts.first().map(|text| match text.as_str() {
-                    "host" => Place::Host,
-                    "any" => Place::Any,
-                    id => Place::Container(id.to_owned()),
-                });
+                    None => {
+                        let known = PLAIN.into_iter().chain(ASKS.iter().map(|(known, _)| *known));
+                        let remedy = match nearest(word, known) {
+                            Some(known) => format!("did you mean {known}?"),
+                            None => "remove it".to_owned(),
+                        };
+                        report.add(key.span(), word, "unknown key", remedy);
+                    }
+                },
             }
         }
-    }
-
-    fn each<T>(
-        &mut self,
-        key: &str,
-        span: Range<usize>,
-        texts: Vec<String>,
-        wanted: &str,
-        read: impl Fn(&str) -> Option<T>,
-    ) -> Vec<T> {
-        let mut found = Vec::new();
-        for text in texts {
-            match read(&text) {
-                Some(value) => found.push(value),
-                None => {
-                    self.problem(span.clone(), key, format!("{text:?} is not {wanted}"), "correct the value")
-                }
+        // What is missing may stand in a line that could not be read.
+        let mut missing = |key: &str, what: &str, remedy: &str| {
+            if !report.is_broken() {
+                report.add(span.clone(), key, what, remedy);
             }
-        }
-        found
-    }
-
-    fn one(&mut self, key: &str, value: &Value<'_>) -> Option<String> {
-        let text = value.get_ref().as_str();
-        if text.is_none() {
-            self.problem(value.span(), key, "this is no text".into(), "write it in quotes");
-        }
-        text.map(str::to_owned)
-    }
-
-    /// A text, a number, or a list of them.
-    fn texts(&mut self, key: &str, value: &Value<'_>) -> Vec<String> {
-        let entries: Vec<&Value<'_>> = match value.get_ref().as_array() {
-            Some(list) => list.iter().take(VALUES_MAX).collect(),
-            None => vec![value],
         };
-        let mut texts = Vec::new();
-        for entry in entries {
-            match entry.get_ref() {
-                DeValue::String(text) => texts.push(text.to_string()),
-                DeValue::Integer(number) => texts.push(number.as_str().to_owned()),
-                _ => {
-                    self.problem(entry.span(), key, "this is no text or number".into(), "write it in quotes")
-                }
-            }
+        if name.is_none() && !table.contains_key("name") {
+            missing("name", "the rule has no name", "give it a name of its own");
         }
-        if texts.is_empty() {
-            self.problem(value.span(), key, "the list is empty".into(), "name something, or remove the key");
+        if reason.is_none() && enabled && !table.contains_key("reason") {
+            missing("reason", "the rule has no reason", "say why this is no finding");
         }
-        texts
-    }
-
-    fn date(&mut self, key: &str, value: &Value<'_>) -> Option<u64> {
-        let text = match value.get_ref() {
-            DeValue::Datetime(date) => date.to_string(),
-            DeValue::String(text) => text.to_string(),
-            _ => String::new(),
-        };
-        let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text };
-        let found = parse_rfc3339(&whole);
-        if found.is_none() {
-            self.problem(value.span(), key, "this is no date".into(), "write it as 2027-01-31");
+        if asked.is_empty() && enabled {
+            let what = "the rule asks nothing, and would excuse everything";
+            missing("", what, "name an executable, a peer, a port, ...");
         }
-        found
-    }
-}
-
-fn ports(text: &str) -> Option<(u16, u16)> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-    (first <= last).then_some((first, last))
-}
-
-fn peer(text: &str) -> Option<Result<Network, Scope>> {
-    let scopes = [Scope::Loopback, Scope::LinkLocal, Scope::Private, Scope::Public, Scope::Unconnected];
-    if let Some(scope) = scopes.into_iter().find(|scope| scope.name() == text) {
-        return Some(Err(scope));
-    }
-    let (address, bits) = match text.split_once('/') {
-        Some((address, bits)) => (address.parse().ok()?, bits.parse().ok()?),
-        None => {
-            let address: std::net::IpAddr = text.parse().ok()?;
-            (address, if address.is_ipv4() { 32 } else { 128 })
+        let inside = matches!(matcher.place, Some(Place::Any | Place::Container(_)));
+        let path = asked.iter().find(|key| matches!(**key, "executable" | "ancestor"));
+        if let Some(key) = path.filter(|_| inside && !asked.contains(&"container_image")) {
+            let what = "a path proves nothing inside a container, where anybody may have made the file";
+            report.add(span.clone(), key, what, "name the container_image, or remove container");
         }
-    };
-    let widest = if address.is_ipv4() { 32 } else { 128 };
-    (bits <= widest).then_some(Ok(Network { address, bits }))
-}
-
-/// Compiling happens at start and on reload, where a warning may depend on today; matching gets its time from events.
-fn now_ns() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
-}
-
-/// The remedy for an unknown key.
-pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let best = known.map(|key| (strsim::damerau_levenshtein(key, name), key)).min();
-    match best {
-        Some((distance, key)) if distance <= 1 + name.len() / 3 => format!("did you mean {key}?"),
-        _ => "remove it, or see `tetherd print-config`".to_owned(),
+        let reason = reason.unwrap_or_default();
+        let rule = Rule { name: name?, reason, expires_ns, matcher, hits: AtomicU64::new(0) };
+        Some(Self { rule, enabled, asked })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::policy::RuleSet;
-    use proptest::prelude::*;
-
-    fn problems(text: &str) -> Vec<String> {
-        let source = Source { file: "r.toml".into(), text: text.into() };
-        match RuleSet::compile(&[source]) {
-            Ok(_) => Vec::new(),
-            Err(problems) => problems.iter().map(ToString::to_string).collect(),
-        }
-    }
-
-    #[test]
-    fn the_shipped_rules_compile() {
-        assert!(RuleSet::shipped().len() > 2);
-    }
-
-    #[test]
-    fn every_problem_in_one_run() {
-        let found = problems(
-            "[[allow]]\nname = \"a\"\nexecutabel = \"/x\"\nport = 99999\npeer = [\"10.0.0.0/64\"]\n",
-        );
-        let text = found.join("\n");
-        assert!(text.contains("r.toml:3:1: executabel: unknown key"), "{text}");
-        assert!(text.contains("did you mean executable?"), "{text}");
-        assert!(text.contains("r.toml:4:8: port: \"99999\" is not a port"), "{text}");
-        assert!(text.contains("is not a network"), "{text}");
-        assert!(text.contains("the rule has no reason"), "{text}");
-    }
-
-    #[test]
-    fn a_rule_must_ask_something() {
-        assert!(problems("[[allow]]\nname = \"a\"\nreason = \"b\"\n")[0].contains("would excuse everything"));
-    }
-
-    #[test]
-    fn a_later_rule_replaces_or_removes() {
-        let source = |text: &str| Source { file: "r.toml".into(), text: text.into() };
-        let off = source("[[allow]]\nname = \"sshd\"\nenabled = false\n");
-        let all = RuleSet::shipped().len();
-        assert_eq!(RuleSet::compile(&[off]).unwrap().rules.len(), all - 1);
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_safe(text in "(\\[\\[allow\\]\\]\n)?([a-z_]{1,9} ?= ?[ -~]{0,9}\n){0,5}") {
-            problems(&text);
-        }
-    }
-}
+#[path = "compile_tests.rs"]
+mod tests;

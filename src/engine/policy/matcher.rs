@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use crate::engine::policy::Candidate;
-use crate::engine::policy::glob::matches;
+use crate::engine::policy::glob::{list_matches, matches};
 use crate::model::look::FileId;
 use crate::model::socket::{Direction, Scope};
 use crate::model::stdio::TetherKind;
@@ -14,9 +14,9 @@ use crate::model::stdio::TetherKind;
 /// Where a rule holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// On the host only: the default for rules that name paths.
+    /// On the host only. Rules that name paths hold nowhere else in any case.
     Host,
-    /// Anywhere.
+    /// Anywhere: the same as not asking.
     Any,
     /// In containers whose id is like this.
     Container(String),
@@ -49,11 +49,11 @@ impl Network {
 pub struct Matcher {
     /// Paths of the executable.
     pub executable: Vec<String>,
-    /// Arguments, all of which must occur, in order.
+    /// The arguments after argv[0], all of them, in order.
     pub arguments: Vec<String>,
     /// Paths of an ancestor's executable.
     pub ancestor: Vec<String>,
-    /// Real user ids.
+    /// Real user ids, in the initial user namespace.
     pub user: Vec<u32>,
     /// Networks of the peer.
     pub peer: Vec<Network>,
@@ -71,14 +71,14 @@ pub struct Matcher {
     pub row: Vec<u8>,
     /// Where.
     pub place: Option<Place>,
-    /// It names an image, a namespace or a pod label; candidates do not carry those yet, so it never matches.
-    pub wants_pod: bool,
+    /// It asks for an image, a namespace, a pod label or a relay. Candidates do not carry those, so it never matches.
+    pub asks_unknown: bool,
 }
 
 impl Matcher {
     /// Whether everything it asks holds.
     pub fn matches(&self, candidate: &Candidate<'_>) -> bool {
-        !self.wants_pod
+        !self.asks_unknown
             && self.place_fits(candidate)
             && (self.row.is_empty() || self.row.contains(&candidate.row.number()))
             && self.direction.is_none_or(|direction| direction == candidate.direction)
@@ -92,38 +92,41 @@ impl Matcher {
 
     fn place_fits(&self, candidate: &Candidate<'_>) -> bool {
         match &self.place {
-            Some(Place::Any) => true,
+            None | Some(Place::Any) => true,
+            Some(Place::Host) => candidate.on_host,
             Some(Place::Container(id)) => {
                 candidate.container_id.is_some_and(|known| matches(id.as_bytes(), known.as_bytes()))
             }
-            Some(Place::Host) => candidate.on_host,
-            // A path inside a container proves nothing.
-            None => candidate.on_host || (self.executable.is_empty() && self.ancestor.is_empty()),
         }
     }
 
     fn executable_fits(&self, candidate: &Candidate<'_>) -> bool {
         let exe = &candidate.look.exe;
         self.executable.is_empty()
-            || (any(&self.executable, &exe.path)
+            || (candidate.on_host
                 && !exe.deleted
                 && !exe.is_memfd()
-                && (!candidate.on_host || exe.file.is_some_and(only_root_writes)))
+                && exe.file.is_some_and(only_root_writes)
+                && any(&self.executable, &exe.path))
     }
 
     fn arguments_fit(&self, candidate: &Candidate<'_>) -> bool {
-        let mut given = candidate.look.args.list.iter().skip(1);
-        self.arguments.iter().all(|wanted| given.any(|arg| matches(wanted.as_bytes(), arg)))
+        let args = &candidate.look.args;
+        self.arguments.is_empty()
+            || (!args.truncated
+                && args.list.get(1..).is_some_and(|given| list_matches(&self.arguments, given)))
     }
 
     fn ancestor_fits(&self, candidate: &Candidate<'_>) -> bool {
+        // Of an ancestor's file nothing but the owner is known.
         self.ancestor.is_empty()
-            || candidate.look.ancestors.iter().any(|ancestor| {
-                any(&self.ancestor, &ancestor.exe)
-                    && (!candidate.on_host
-                        || (ancestor.mnt_ns == candidate.host_mount_namespace
-                            && ancestor.exe_owner.is_some_and(|owner| owner.0 == 0)))
-            })
+            || (candidate.on_host
+                && candidate.look.ancestors.iter().any(|ancestor| {
+                    ancestor.mnt_ns.is_some()
+                        && ancestor.mnt_ns == candidate.host_mount_namespace
+                        && ancestor.exe_owner.is_some_and(|owner| owner.0 == 0)
+                        && any(&self.ancestor, &ancestor.exe)
+                }))
     }
 
     fn peer_fits(&self, candidate: &Candidate<'_>) -> bool {
@@ -148,7 +151,7 @@ fn any(patterns: &[String], text: &[u8]) -> bool {
     patterns.iter().any(|pattern| matches(pattern.as_bytes(), text))
 }
 
-/// Owned by root, not writable by its group (unless that is root's... which `st_mode` cannot say) or others.
+/// Owned by root, and writable by nobody else: neither group nor others (`S_IWGRP`, `S_IWOTH`).
 fn only_root_writes(file: FileId) -> bool {
     file.owner.0 == 0 && file.mode & 0o022 == 0
 }
@@ -165,6 +168,7 @@ mod tests {
         assert!(!network("10.0.0.0", 8).contains(ip("11.0.0.1")));
         assert!(network("0.0.0.0", 0).contains(ip("8.8.8.8")));
         assert!(!network("0.0.0.0", 0).contains(ip("::1")));
+        assert!(network("::", 0).contains(ip("2001:db8::1")));
         assert!(network("fd00::", 8).contains(ip("fd12::1")));
         assert!(network("192.0.2.7", 32).contains(ip("192.0.2.7")));
     }

@@ -1,13 +1,17 @@
 //! Allow rules: data that excuses what would be a finding.
 //!
-//! Owns: compiling rules, matching them, counting hits. Must not own: reading the directory (`config::rules_dir`).
-//! Rules compile as a whole or not at all.
+//! Owns: compiling rules, matching them, counting hits. Must not own: reading the directory (`config::rules_dir`), the
+//! clock and the accounts: a source brings what its reader knew. Rules compile as a whole or not at all.
 
 pub mod compile;
 pub mod glob;
 pub mod matcher;
+pub mod report;
+pub mod values;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::engine::policy::matcher::Matcher;
@@ -30,6 +34,17 @@ pub struct Source {
     pub file: PathBuf,
     /// Its text.
     pub text: String,
+    /// When, in nanoseconds after 1970: rules that had expired by then are warned of.
+    pub read_ns: u64,
+    /// User ids by name, as they were then.
+    pub users: Arc<HashMap<String, u32>>,
+}
+
+impl Source {
+    /// A text of no particular time that knows no users by name.
+    pub fn new(file: impl Into<PathBuf>, text: impl Into<String>) -> Self {
+        Self { file: file.into(), text: text.into(), read_ns: 0, users: Arc::default() }
+    }
 }
 
 /// What would be a finding.
@@ -62,7 +77,7 @@ pub struct Rule {
     pub name: String,
     /// Why what it matches is excused.
     pub reason: String,
-    /// Nanoseconds after 1970 from which on it matches nothing.
+    /// From then on it matches nothing; nanoseconds after 1970.
     pub expires_ns: Option<u64>,
     matcher: Matcher,
     hits: AtomicU64,
@@ -79,7 +94,7 @@ pub struct RuleSet {
 pub struct Compiled {
     /// The rules.
     pub rules: RuleSet,
-    /// What is not wrong but worth saying: rules that have expired.
+    /// What is not wrong but worth saying: rules that excuse nothing, or rest on what anybody can imitate.
     pub warnings: Vec<Problem>,
 }
 
@@ -89,11 +104,13 @@ impl RuleSet {
         Self::compile(&[]).map(|compiled| compiled.rules).unwrap_or_default()
     }
 
-    /// Compiles the shipped rules and then these, in order. A later rule replaces an earlier one of its name.
+    /// Compiles the shipped rules and then these, in order. A rule of the name of a shipped one replaces it.
+    ///
+    /// # Errors
+    /// Every problem of every source; there are no rules then.
     pub fn compile(sources: &[Source]) -> Result<Compiled, Vec<Problem>> {
-        let shipped = Source { file: SHIPPED_FILE.into(), text: SHIPPED.to_owned() };
-        let (rules, problems, warnings) = compile::compile(std::iter::once(&shipped).chain(sources));
-        if problems.is_empty() { Ok(Compiled { rules: Self { rules }, warnings }) } else { Err(problems) }
+        compile::compile(&Source::new(SHIPPED_FILE, SHIPPED), sources)
+            .map(|(rules, warnings)| Compiled { rules: Self { rules }, warnings })
     }
 
     /// The first rule that excuses this; the hit is counted.

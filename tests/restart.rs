@@ -178,7 +178,8 @@ fn sigterm_loses_nothing() {
         .map(|_| {
             let stream = TcpStream::connect(("127.0.0.1", attacker.port())).unwrap();
             let own = stream.local_addr().unwrap().port();
-            let mut victim = Victim::on_socket(&stream, "/bin/sh", &["-c", ":"]);
+            let mut victim = Victim::on_socket(&stream, "/bin/sh", &["-c", "read line"]);
+            attacker.accept().send("end\n");
             assert!(victim.wait().success());
             own
         })

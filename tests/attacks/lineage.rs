@@ -155,6 +155,8 @@ fn pty_upgrade_stays_in_the_incident() {
     let mut session = attacker.accept();
     session.shell_pid();
     session.send("exec script -qc /bin/sh /dev/null\n");
+    // Not before the new shell's prompt: the old one may read ahead.
+    session.hear("# ");
     let token = token();
     let said = session.run(&format!("/usr/bin/printf {token}; tty"));
     assert!(said.contains("/dev/pts/"), "{said:?}");

@@ -230,18 +230,11 @@ impl Daemon {
     /// its finding, and returns how many records there are. Looks are judged in the order of their execs.
     pub fn judged(&self) -> usize {
         let attacker = super::attacker::Listener::tcp();
-        let port = attacker.port();
-        let stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let stdio = || Stdio::from(std::os::fd::OwnedFd::from(stream.try_clone().unwrap()));
-        let status = Command::new("/bin/sh")
-            .args(["-c", ":"])
-            .stdin(stdio())
-            .stdout(stdio())
-            .stderr(stdio())
-            .status()
-            .expect("sh starts");
-        assert!(status.success());
-        self.wait_for("the marker's own finding", |record| record.peer_port() == Some(port));
+        let stream = std::net::TcpStream::connect(("127.0.0.1", attacker.port())).unwrap();
+        // It waits for a line: it does not end before it can be seen.
+        let marker = super::victim::Victim::on_socket(&stream, "/bin/sh", &["-c", "read line"]);
+        self.wait_for("the marker's own finding", |record| record.peer_port() == Some(attacker.port()));
+        drop(marker);
         self.records().len()
     }
 

@@ -39,6 +39,8 @@ pub struct Expected<'a> {
     pub inner_pid: bool,
     /// The program file is not the host's (a container's, a chroot's): the path is compared as it is.
     pub other_root: bool,
+    /// The daemon is made slow on purpose: the command that joins the timeline lives long enough to be read.
+    pub patient: bool,
 }
 
 impl Default for Expected<'_> {
@@ -58,6 +60,7 @@ impl Default for Expected<'_> {
             seen: "live",
             inner_pid: false,
             other_root: false,
+            patient: false,
         }
     }
 }
@@ -141,7 +144,8 @@ pub fn prove_session(
     let (here, there) = (session.victim(), session.attacker());
     let found = expected.find(daemon, here, there, shell);
 
-    let said = session.run("echo he''ard | /bin/cat; :");
+    let pause = if expected.patient { "sleep 0.2; " } else { "" };
+    let said = session.run(&format!("({pause}echo he''ard) | /bin/cat; :"));
     assert!(!expected.fds.contains(&1) || said.contains("heard"), "the command's answer: {said:?}");
     let joined = daemon.wait_for(&format!("cat joins {}", found.id()), |record| {
         record.id() == found.id() && record.ran(&["/bin/cat"])

@@ -236,11 +236,15 @@ fn processes_killed_while_they_are_read() {
 #[test]
 fn a_program_on_a_hung_filesystem() {
     require!("gcc", "busybox");
-    let daemon = Daemon::start("");
+    // It hangs for this daemon alone, not for those of other tests.
+    let daemon = Daemon::start_as("tetherd-hung");
     let directory = tempfile::tempdir().unwrap();
     let (mount, busybox) = (directory.path().to_str().unwrap(), common::which("busybox").unwrap());
     let mut command = Command::new(program("hungfs"));
-    command.args([mount, busybox.to_str().unwrap(), "tetherd"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+        .args([mount, busybox.to_str().unwrap(), "tetherd-hung"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     command.stderr(Stdio::null());
     let mut server = command.spawn().unwrap();
     let mounted = wait_for("FUSE mounts, or cannot", || {

@@ -78,7 +78,11 @@ impl Place {
 
     /// `tetherd run` on this place, not started.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(TETHERD);
+        self.command_of(Path::new(TETHERD))
+    }
+
+    fn command_of(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command.arg("run").arg("--spool").arg(self.spool()).arg("--config").arg(self.config());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command
@@ -143,6 +147,14 @@ impl Daemon {
     /// On a place that may have been used before; waits until it listens.
     pub fn start_in(place: &Arc<Place>) -> Self {
         Self::spawn(place, place.command())
+    }
+
+    /// Under another name: a copy of the program, so that something can be done to this daemon alone.
+    pub fn start_as(name: &str) -> Self {
+        let place = Place::new("");
+        let program = place.path(name);
+        fs::copy(TETHERD, &program).unwrap();
+        Self::spawn(&place, place.command_of(&program))
     }
 
     fn spawn(place: &Arc<Place>, mut command: Command) -> Self {

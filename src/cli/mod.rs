@@ -28,9 +28,18 @@ use crate::cli::failure::Failure;
 use crate::config::Config;
 use crate::daemon::{self, RunOptions};
 use crate::model::exit::Exit;
+use crate::sensor::canary;
 
 /// Parses the arguments and does what they say.
 pub fn main() -> Result<Exit, Failure> {
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|first| first == canary::ARGUMENT) {
+        // A process of our own, started to be heard of; with another argument it lives long enough to be looked at.
+        if args.next().is_some() {
+            std::thread::sleep(std::time::Duration::from_secs(5));
+        }
+        return Ok(Exit::Ok);
+    }
     let arguments = match Tetherd::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

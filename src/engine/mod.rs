@@ -193,6 +193,8 @@ impl Engine {
         let known = |own: &&Life| (look.cause == Cause::Sweep || own.exec_may_follow) && own.is_as(&look);
         if let Some(mut own) = own.as_ref().filter(known).cloned() {
             own.exec_may_follow = false;
+            // A sensor that took over from one that hung follows nobody yet.
+            self.orders.push(Order::Follow(own.key.pid));
             self.left(&own, look.at);
             self.keep(own, look.at);
             return;

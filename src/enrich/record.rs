@@ -21,7 +21,11 @@ const SOURCE: &str = "sources/tetherd/locations/global";
 pub(super) fn timeline(detection: &Detection) -> Vec<&Look> {
     let subject = &detection.subject;
     let mut looks: Vec<&Look> = detection.processes.iter().map(Arc::as_ref).collect();
-    if !looks.iter().any(|look| is_subject(detection, look)) {
+    // A subject that an earlier daemon recorded stands among the restored ones.
+    let restored = detection.restored_processes.iter().any(|process| {
+        process.get("pid").and_then(serde_json::Value::as_str) == Some(&subject.key.pid.to_string())
+    });
+    if !restored && !looks.iter().any(|look| is_subject(detection, look)) {
         let later = looks.iter().position(|look| look.at.mono_ns > subject.at.mono_ns);
         looks.insert(later.unwrap_or(looks.len()), subject.as_ref());
     }

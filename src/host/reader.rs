@@ -3,6 +3,7 @@
 //! Owns: the order in which things are read (what vanishes first comes first) and every bound on how much. Must not
 //! own: what follows from it. Talks to: [`super::proc_dir`], [`super::socket`]. The first look allocates nothing.
 
+use std::cell::RefCell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
@@ -82,12 +83,14 @@ fn refused(error: &io::Error) -> bool {
 #[derive(Clone, Debug)]
 pub struct Reader {
     ways: Vec<SocketLookup>,
+    /// The chain above the parent that was asked for last: siblings come in bursts.
+    chain: RefCell<Vec<Ancestor>>,
 }
 
 impl Reader {
     /// A reader that tries these lookups, in order.
     pub fn new(ways: Vec<SocketLookup>) -> Self {
-        Self { ways }
+        Self { ways, chain: RefCell::new(Vec::new()) }
     }
 
     /// Fds 0-2, sockets resolved. The flag: some socket could not be.
@@ -124,7 +127,8 @@ impl Reader {
         (backings, unresolved)
     }
 
-    /// Reads everything else about the process whose directory is open and whose stdio is known.
+    /// Reads everything else about the process whose directory is open and whose stdio is known. What cannot be read
+    /// any more is named in `unread`: a process whose stdio was seen counts as seen.
     pub fn rest(
         &self,
         dir: &ProcDir,
@@ -132,7 +136,7 @@ impl Reader {
         at: Moment,
         seen: Observation,
         cause: Cause,
-    ) -> Result<Look, Missed> {
+    ) -> Look {
         let mut look = Look::blank(ProcessKey { pid: dir.pid(), ..ProcessKey::default() }, at, seen, cause);
         look.stdio = stdio;
         look.exe = exe(dir);
@@ -145,9 +149,12 @@ impl Reader {
         }
         let stat = match dir.read(c"stat", 4096) {
             Ok((text, _)) => Stat::parse(&text),
-            Err(error) => return Err(if refused(&error) { Missed::Denied } else { Missed::Vanished }),
+            Err(_) => None,
         };
-        let stat = stat.ok_or(Missed::Vanished)?;
+        let Some(stat) = stat else {
+            look.unread.extend(["stat", "status", "cgroup"]);
+            return look;
+        };
         look.key.start = stat.start;
         look.comm = stat.comm;
         (look.parent, look.pgrp, look.session) = (stat.parent, stat.pgrp, stat.session);
@@ -173,8 +180,8 @@ impl Reader {
             mnt: dir.namespace(c"ns/mnt", b"mnt:["),
             user: dir.namespace(c"ns/user", b"user:["),
         };
-        look.ancestors = ancestors(stat.parent);
-        Ok(look)
+        look.ancestors = self.ancestors(stat.parent);
+        look
     }
 
     /// A whole look at a process: for sweeps and for processes of an incident. The flag is that of [`Reader::stdio`].
@@ -190,7 +197,19 @@ impl Reader {
             Err(error) => return Err(if refused(&error) { Missed::Denied } else { Missed::Vanished }),
         };
         let (stdio, unresolved) = self.stdio(&dir);
-        Ok((self.rest(&dir, stdio, at, seen, cause)?, unresolved))
+        let look = self.rest(&dir, stdio, at, seen, cause);
+        if look.key.start.0 == 0 { Err(Missed::Vanished) } else { Ok((look, unresolved)) }
+    }
+
+    /// The chain of parents. Each is read for itself: a parent may end meanwhile, and the chain with it. As long as the
+    /// nearest is the same life as last time, so are those above it, or the kernel would have given it another parent.
+    fn ancestors(&self, first: Pid) -> Vec<Ancestor> {
+        let nearest = stat(first).map(|stat| ProcessKey { pid: first, start: stat.start });
+        let mut kept = self.chain.borrow_mut();
+        if nearest.is_none() || kept.first().map(|ancestor| ancestor.key) != nearest {
+            *kept = ancestors(first);
+        }
+        kept.clone()
     }
 }
 
@@ -223,7 +242,7 @@ fn args(text: &[u8], mut truncated: bool, most: usize) -> Args {
     Args { list, truncated }
 }
 
-/// The chain of parents. Each is read for itself: a parent may end meanwhile, and the chain with it.
+/// Reads a chain of parents.
 fn ancestors(first: Pid) -> Vec<Ancestor> {
     let mut chain: Vec<Ancestor> = Vec::new();
     let mut pid = first;

@@ -11,7 +11,7 @@ use crate::sys::sched::{Policy, set_policy};
 /// Length of a window, in nanoseconds.
 const WINDOW_NS: u64 = 20_000_000;
 /// How much of a window may be spent at real-time priority.
-const SPENT_MAX_NS: u64 = 10_000_000;
+const SPENT_MAX_NS: u64 = 14_000_000;
 
 /// The account of one thread.
 #[derive(Debug)]

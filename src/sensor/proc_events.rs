@@ -12,11 +12,13 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::host::proc_dir::ProcDir;
-use crate::host::reader::{FirstLook, Missed, Reader, first_look, stat};
+use crate::host::reader::{FirstLook, Reader, first_look, stat};
+use crate::model::clock::Moment;
 use crate::model::event::Event;
 use crate::model::ids::{Pid, StartTime};
 use crate::model::look::{Cause, Observation};
 use crate::model::loss::Loss;
+use crate::model::stdio::Backing;
 use crate::sensor::budget::Budget;
 use crate::sensor::connector::Connector;
 use crate::sensor::error::SensorError;
@@ -87,6 +89,7 @@ pub fn spawn(
                 sequences: HashMap::new(),
                 next_check_ns: 0,
                 fresh: Vec::new(),
+                seen: Vec::new(),
             }
             .run();
         })
@@ -107,6 +110,16 @@ struct Sensor {
     next_check_ns: u64,
     /// Followed since the last filter.
     fresh: Vec<Pid>,
+    /// Seen in this batch, the rest not yet read.
+    seen: Vec<Seen>,
+}
+
+/// A process whose fds 0-2 have been read.
+struct Seen {
+    dir: ProcDir,
+    stdio: [Backing; 3],
+    at: Moment,
+    cause: Cause,
 }
 
 impl Sensor {
@@ -144,6 +157,7 @@ impl Sensor {
                     self.on_message(message);
                 }
             }
+            self.read_on();
             self.shared.busy_since_ns.store(0, Ordering::Relaxed);
             self.apply_filter();
             self.budget.spend(&self.stats);
@@ -162,11 +176,15 @@ impl Sensor {
                 self.shared.busy_since_ns.store(message.mono_ns.max(1), Ordering::Relaxed);
                 self.on_exec(pid);
             }
-            What::Fork { parent, child } if self.followed.contains(parent) => {
+            // What follows from an exec comes before what the process did afterwards.
+            What::Fork { parent, child } if self.followed.contains(parent) || self.is_seen(parent) => {
+                self.read_on();
                 self.stats.count(Count::Forks);
                 self.on_fork(parent, child);
             }
-            What::Exit { pid } if self.followed.remove(pid) => {
+            What::Exit { pid } if self.followed.contains(pid) || self.is_seen(pid) => {
+                self.read_on();
+                self.followed.remove(pid);
                 self.stats.count(Count::Exits);
                 self.send(Event::Exited { pid, at: clock::now() });
             }
@@ -174,12 +192,16 @@ impl Sensor {
         }
     }
 
+    fn is_seen(&self, pid: Pid) -> bool {
+        self.seen.iter().any(|seen| seen.dir.pid() == pid)
+    }
+
     fn on_exec(&mut self, pid: Pid) {
         let followed = self.followed.contains(pid);
         match first_look(pid) {
             FirstLook::Nothing if !followed => self.stats.count(Count::LooksNothing),
             FirstLook::Nothing => self.look_at(pid, Cause::Exec),
-            FirstLook::Socket(dir) => self.look_through(&dir, followed, Cause::Exec),
+            FirstLook::Socket(dir) => self.look_through(dir, followed, Cause::Exec),
             FirstLook::Vanished if followed => self.send(Event::Vanished { pid, at: clock::now() }),
             FirstLook::Vanished => self.stats.lose(Loss::Vanished, 1),
             FirstLook::Denied => self.stats.lose(Loss::AccessDenied, 1),
@@ -188,32 +210,44 @@ impl Sensor {
 
     fn look_at(&mut self, pid: Pid, cause: Cause) {
         match ProcDir::open(pid) {
-            Ok(dir) => self.look_through(&dir, true, cause),
+            Ok(dir) => self.look_through(dir, true, cause),
             Err(_) => self.send(Event::Vanished { pid, at: clock::now() }),
         }
     }
 
-    /// Reads on while the process lives; what turns out not to matter is dropped here.
-    fn look_through(&mut self, dir: &ProcDir, followed: bool, cause: Cause) {
+    /// Reads fds 0-2 while the process lives; what turns out not to matter is dropped here. The rest waits until the
+    /// whole batch has had its first look, because it takes ten times as long.
+    fn look_through(&mut self, dir: ProcDir, followed: bool, cause: Cause) {
         let at = clock::now();
-        let (stdio, unresolved) = self.reader.stdio(dir);
+        let (stdio, unresolved) = self.reader.stdio(&dir);
         if unresolved {
             self.stats.lose(Loss::SocketUnresolved, 1);
         }
         let direct = stdio.iter().any(|backing| backing.network().is_some());
         if !direct && !followed {
-            self.stats.count(Count::LooksLocalSocket);
+            if stdio.iter().all(|backing| matches!(backing, Backing::Closed | Backing::Unread)) {
+                self.stats.lose(Loss::Vanished, 1);
+            } else {
+                self.stats.count(Count::LooksLocalSocket);
+            }
             return;
         }
-        match self.reader.rest(dir, stdio, at, Observation::Live, cause) {
-            Ok(look) => {
-                self.stats.count(Count::LooksHandedOn);
-                self.send(Event::Look(Box::new(look)));
-                self.follow(dir.pid());
+        self.seen.push(Seen { dir, stdio, at, cause });
+    }
+
+    /// Reads the rest of what the batch has seen, in the order of the events.
+    fn read_on(&mut self) {
+        for seen in std::mem::take(&mut self.seen) {
+            let pid = seen.dir.pid();
+            let look = self.reader.rest(&seen.dir, seen.stdio, seen.at, Observation::Live, seen.cause);
+            self.stats.count(Count::LooksHandedOn);
+            let gone = look.key.start == StartTime(0);
+            self.send(Event::Look(Box::new(look)));
+            if gone {
+                self.send(Event::Exited { pid, at: seen.at });
+            } else {
+                self.follow(pid);
             }
-            Err(Missed::Vanished) if followed => self.send(Event::Vanished { pid: dir.pid(), at }),
-            Err(Missed::Vanished) => self.stats.lose(Loss::Vanished, 1),
-            Err(Missed::Denied) => self.stats.lose(Loss::AccessDenied, 1),
         }
     }
 
@@ -248,6 +282,7 @@ impl Sensor {
             for pid in std::mem::take(&mut self.fresh) {
                 self.catch_up(pid);
             }
+            self.read_on();
             let connector = &self.connector;
             if self.followed.apply(|scope| connector.filter(scope)).is_err() {
                 self.followed.apply_again();

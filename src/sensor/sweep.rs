@@ -134,6 +134,7 @@ impl Sweeper {
                     if network {
                         let look =
                             self.reader.rest(&dir, stdio, clock::now(), Observation::Swept, Cause::Sweep);
+                        let look = if look.key.start.0 == 0 { Err(Missed::Vanished) } else { Ok(look) };
                         if !hand_on(look, stats, take) {
                             return outcome;
                         }

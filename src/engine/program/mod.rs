@@ -1,7 +1,7 @@
 //! What program a process really runs.
 //!
 //! Owns: reading an executable's path and argv: multi-call programs, the dynamic loader, launchers, shells and their
-//! option grammars, and the list of watched names. Must not own: fds, verdicts. The executable decides; argv[0], which
+//! option grammars, and the list of watched names. Must not own: fds, verdicts. The executable decides; `argv[0]`, which
 //! anybody may choose, decides only where the executable is many programs in one.
 
 pub mod catalog;

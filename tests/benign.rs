@@ -80,7 +80,7 @@ impl Work {
     }
 
     /// No finding is about this work.
-    fn is_quiet(self) {
+    fn stays_quiet(self) {
         let daemon = Daemon::shared();
         daemon.judged();
         let directory = self.directory.path().to_str().unwrap().to_owned();
@@ -110,7 +110,7 @@ fn the_guard_sees_an_attack() {
         work.path("x").display()
     );
     work.bash(&line);
-    let quiet = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work.is_quiet()));
+    let quiet = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work.stays_quiet()));
     assert!(quiet.is_err(), "a tethered shell went by unseen");
 }
 
@@ -160,7 +160,7 @@ fn ssh_commands_and_piped_shells() {
     work.bash(&format!("echo 'uname -a; exit' | {ssh} -T box"));
     work.bash(&format!("{ssh} box 'cat {here}/sshd_config' | grep -c Port | sort"));
     work.bash(&format!("{ssh} box bash -s <<<'whoami; date'"));
-    work.is_quiet();
+    work.stays_quiet();
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn ssh_interactive_login() {
     let line = format!("printf 'cd {here}\\nid\\ntty\\nls | sort\\nexit\\n' | {} -tt box", sshd.ssh());
     let output = work.bash(&line);
     assert!(String::from_utf8_lossy(&output.stdout).contains("/dev/pts/"));
-    work.is_quiet();
+    work.stays_quiet();
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn scp_sftp_and_rsync_over_ssh() {
     work.bash(
         "cmp tree/noise copy1/noise; cmp tree/noise copy2; cmp tree/numbers got; cmp tree/noise copy4/noise",
     );
-    work.is_quiet();
+    work.stays_quiet();
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn git_over_ssh() {
          cmp one/file two/file",
         sshd.ssh()
     ));
-    work.is_quiet();
+    work.stays_quiet();
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn git_daemon() {
     answers(port);
     work.bash(&format!("git clone -q git://127.0.0.1:{port}/source copy; cmp source/file copy/file"));
     drop(daemon);
-    work.is_quiet();
+    work.stays_quiet();
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn downloads_into_pipelines() {
     ));
     work.bash(&format!("curl -sS {url}/file | grep 9 | sort -r | head -3 || true"));
     drop(server);
-    work.is_quiet();
+    work.stays_quiet();
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn netcat_in_pipelines() {
         "(echo hello; echo world) | nc.traditional -q0 -l -p {second} -s 127.0.0.1 & \
          until nc.openbsd -d 127.0.0.1 {second} 2>/dev/null | grep world; do :; done; wait"
     ));
-    work.is_quiet();
+    work.stays_quiet();
 }
 
 /// Health checks by the hundred: a connection is opened, and a word is written to it.
@@ -300,7 +300,7 @@ fn health_checks() {
     work.bash(&format!(
         "for i in $(seq 20); do timeout 5 bash -c '</dev/tcp/127.0.0.1/{port}'; nc -z 127.0.0.1 {port}; done"
     ));
-    work.is_quiet();
+    work.stays_quiet();
 }
 
 /// A plain transfer: one command, one direction.
@@ -321,7 +321,7 @@ fn plain_transfers_over_dev_tcp() {
     let output = work.bash(&format!("cat </dev/tcp/127.0.0.1/{port}; date >/dev/tcp/127.0.0.1/{port}"));
     assert!(output.stdout.starts_with(b"Tue"));
     assert!(!server.join().unwrap().is_empty());
-    work.is_quiet();
+    work.stays_quiet();
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn tmux_and_terminals() {
          until [ -e done ]; do :; done; tmux -L s kill-server",
     );
     work.bash("printf 'id\\ntty\\nexit\\n' | script -qc \"sh -i\" $PWD/typescript >/dev/null");
-    work.is_quiet();
+    work.stays_quiet();
 }
 
 #[test]
@@ -347,7 +347,7 @@ fn builds_and_pipelines() {
     work.bash("find /usr/share -maxdepth 2 | xargs -n 50 echo | sort | uniq -c | sort -rn | head -5 >/dev/null || true");
     work.bash("mkfifo p; (cat p | tr a-z A-Z > q) & sh -c 'id; ls; date' > p; wait; grep UID q");
     work.bash("for i in $(seq 50); do x=$(echo \"$i\" | awk '{print $1*2}'); done; coproc cat; kill %1");
-    work.is_quiet();
+    work.stays_quiet();
 }
 
 /// A service whose stdout and stderr are a UNIX stream to a log daemon, as under systemd.
@@ -370,7 +370,7 @@ fn services_that_log_to_a_unix_socket() {
     let mut said = String::new();
     log.read_to_string(&mut said).unwrap();
     assert!(said.contains("uid=0"), "{said}");
-    work.is_quiet();
+    work.stays_quiet();
 }
 
 /// An editor or agent that keeps a shell open on a socketpair, while it has a network connection of its own.
@@ -390,7 +390,7 @@ fn a_shell_on_a_socketpair() {
     mine.write_all(b"id -u; ls\nexit\n").unwrap();
     assert!(shell.wait().success());
     drop(unrelated);
-    work.is_quiet();
+    work.stays_quiet();
 }
 
 /// As a container runtime's exec: a shell with pipes on all three descriptors.
@@ -407,7 +407,7 @@ fn a_shell_on_pipes() {
         .unwrap();
     shell.stdin.take().unwrap().write_all(b"id; cat /etc/hostname; ls | sort\n").unwrap();
     assert!(shell.wait_with_output().unwrap().status.success());
-    work.is_quiet();
+    work.stays_quiet();
 }
 
 /// A network server that runs commands and reads what they print, as web applications do.
@@ -430,7 +430,7 @@ fn a_server_that_captures_a_command() {
     answers(port);
     work.bash(&format!("for i in 1 2 3; do curl -sS http://127.0.0.1:{port}/ | grep load; done"));
     drop(server);
-    work.is_quiet();
+    work.stays_quiet();
 }
 
 /// apt with a repository of its own, on this machine.
@@ -448,7 +448,7 @@ fn apt_with_a_local_repository() {
          -o Dir::State::Lists='$PWD'/state/lists -o Dir::Cache='$PWD'/cache -o APT::Sandbox::User=root'; \
          $apt update; $apt download tether-test; ls *.deb; apt-cache policy bash >/dev/null; apt-get --version >/dev/null",
     );
-    work.is_quiet();
+    work.stays_quiet();
 }
 
 #[test]
@@ -460,7 +460,7 @@ fn a_database_client() {
     answers(port.parse().unwrap());
     work.bash(&format!("redis-cli -p {port} set a 1; redis-cli -p {port} info | grep redis_version | sort"));
     drop(server);
-    work.is_quiet();
+    work.stays_quiet();
 }
 
 /// What passes a socket on a high descriptor to a child is no tether.
@@ -471,7 +471,7 @@ fn sockets_on_high_descriptors() {
     let port = Listener::tcp().swallow();
     work.ports.push(port);
     work.bash(&format!("exec 9<>/dev/tcp/127.0.0.1/{port}; id -u; sh -c 'ls; date'; echo x >&9"));
-    work.is_quiet();
+    work.stays_quiet();
 }
 
 /// A superserver's listening socket on stdin (systemd's or inetd's "wait" services): nothing flows through it.
@@ -484,5 +484,5 @@ fn a_listening_socket_on_stdin() {
     let line = format!(": {}", work.directory.path().display());
     command.args(["-c", &line]).stdin(Stdio::from(OwnedFd::from(listener))).stdout(Stdio::null());
     assert!(Victim::spawn(command).wait().success());
-    work.is_quiet();
+    work.stays_quiet();
 }

@@ -10,7 +10,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -153,7 +152,7 @@ impl Daemon {
     pub fn start_as(name: &str) -> Self {
         let place = Place::new("");
         let program = place.path(name);
-        fs::copy(TETHERD, &program).unwrap();
+        copy_program(&program);
         Self::spawn(&place, place.command_of(&program))
     }
 
@@ -302,9 +301,11 @@ pub fn tetherd(arguments: &[&str]) -> std::process::Output {
     Command::new(TETHERD).args(arguments).stdin(Stdio::null()).output().expect("tetherd starts")
 }
 
-/// The time that something took, for messages.
-pub fn since(start: Instant) -> String {
-    format!("{:.3} s", start.elapsed().as_secs_f64())
+/// Copies the program under test. By another process: a descriptor open for writing here could be inherited by what
+/// another test starts at this moment, and the copy would be busy.
+pub fn copy_program(to: &Path) {
+    let status = Command::new("cp").arg(TETHERD).arg(to).status().unwrap();
+    assert!(status.success());
 }
 
 /// Whether a process (not a zombie) is there.

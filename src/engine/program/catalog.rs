@@ -144,7 +144,7 @@ impl Catalog {
         ShellFamily::of(name).or_else(|| ShellFamily::of(without_version(name)))
     }
 
-    /// Whether a multi-call program's argv[0] names an applet.
+    /// Whether a multi-call program's `argv[0]` names an applet.
     pub fn knows_applet(&self, name: &str) -> bool {
         self.group(name).is_some() || self.shell_family(name).is_some()
     }

@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use common::attacker::{Listener, Session};
-use common::daemon::{Daemon, Place, TETHERD};
+use common::daemon::{Daemon, Place, copy_program};
 use common::finding::{CATEGORY, Finding};
 use common::programs::program;
 use common::victim::Victim;
@@ -113,7 +113,7 @@ fn without_privileges_it_says_what_is_missing() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o777)).unwrap();
     let tetherd = directory.path().join("tetherd");
-    std::fs::copy(TETHERD, &tetherd).unwrap();
+    copy_program(&tetherd);
     let config = directory.path().join("tetherd.toml");
     std::fs::write(&config, "[syslog]\nenabled = false\n").unwrap();
     std::fs::set_permissions(&config, PermissionsExt::from_mode(0o644)).unwrap();
@@ -174,18 +174,17 @@ fn sigterm_loses_nothing() {
     let daemon = Daemon::start("");
     let place = daemon.place().clone();
     let attacker = Listener::tcp();
-    let ports: Vec<u16> = (0..SHELLS)
+    let shells: Vec<(Victim, u16)> = (0..SHELLS)
         .map(|_| {
             let stream = TcpStream::connect(("127.0.0.1", attacker.port())).unwrap();
             let own = stream.local_addr().unwrap().port();
-            let mut victim = Victim::on_socket(&stream, "/bin/sh", &["-c", "read line"]);
-            attacker.accept().send("end\n");
-            assert!(victim.wait().success());
-            own
+            // It waits for a line: none ends before it can be seen.
+            (Victim::on_socket(&stream, "/bin/sh", &["-c", "read line"]), own)
         })
         .collect();
     daemon.stop();
     let findings = place.findings();
-    let missing = ports.iter().filter(|&&port| !findings.iter().any(|f| f.own_port() == Some(port))).count();
-    assert_eq!(missing, 0, "of {SHELLS} commands that had ended before SIGTERM");
+    let found = |port: u16| findings.iter().any(|f| f.own_port() == Some(port));
+    let missing = shells.iter().filter(|(_, port)| !found(*port)).count();
+    assert_eq!(missing, 0, "of {SHELLS} shells that were there before SIGTERM");
 }

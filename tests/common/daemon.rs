@@ -10,7 +10,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -78,7 +77,11 @@ impl Place {
 
     /// `tetherd run` on this place, not started.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(TETHERD);
+        self.command_of(Path::new(TETHERD))
+    }
+
+    fn command_of(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command.arg("run").arg("--spool").arg(self.spool()).arg("--config").arg(self.config());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command
@@ -143,6 +146,14 @@ impl Daemon {
     /// On a place that may have been used before; waits until it listens.
     pub fn start_in(place: &Arc<Place>) -> Self {
         Self::spawn(place, place.command())
+    }
+
+    /// Under another name: a copy of the program, so that something can be done to this daemon alone.
+    pub fn start_as(name: &str) -> Self {
+        let place = Place::new("");
+        let program = place.path(name);
+        copy_program(&program);
+        Self::spawn(&place, place.command_of(&program))
     }
 
     fn spawn(place: &Arc<Place>, mut command: Command) -> Self {
@@ -290,9 +301,11 @@ pub fn tetherd(arguments: &[&str]) -> std::process::Output {
     Command::new(TETHERD).args(arguments).stdin(Stdio::null()).output().expect("tetherd starts")
 }
 
-/// The time that something took, for messages.
-pub fn since(start: Instant) -> String {
-    format!("{:.3} s", start.elapsed().as_secs_f64())
+/// Copies the program under test. By another process: a descriptor open for writing here could be inherited by what
+/// another test starts at this moment, and the copy would be busy.
+pub fn copy_program(to: &Path) {
+    let status = Command::new("cp").arg(TETHERD).arg(to).status().unwrap();
+    assert!(status.success());
 }
 
 /// Whether a process (not a zombie) is there.

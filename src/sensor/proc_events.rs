@@ -3,7 +3,7 @@
 //! Owns: the loop, and which events lead to a look. Must not own: the socket's set-up, the reading of processes, the
 //! verdict. It never waits for anybody: a full channel is a counted loss.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -38,6 +38,8 @@ const CHECK_NS: u64 = 100_000_000;
 /// The most children looked up when a process begins to be followed.
 const CHILDREN_MAX: usize = 64;
 
+/// The most processes whose rest waits to be read.
+const SEEN_MAX: usize = 256;
 /// How many generations of children are looked up at one time.
 const GENERATIONS_MAX: usize = 8;
 
@@ -89,7 +91,7 @@ pub fn spawn(
                 sequences: HashMap::new(),
                 next_check_ns: 0,
                 fresh: Vec::new(),
-                seen: Vec::new(),
+                seen: VecDeque::new(),
             }
             .run();
         })
@@ -110,8 +112,8 @@ struct Sensor {
     next_check_ns: u64,
     /// Followed since the last filter.
     fresh: Vec<Pid>,
-    /// Seen in this batch, the rest not yet read.
-    seen: Vec<Seen>,
+    /// Seen, the rest not yet read, oldest first.
+    seen: VecDeque<Seen>,
 }
 
 /// A process whose fds 0-2 have been read.
@@ -145,24 +147,32 @@ impl Sensor {
         }
     }
 
+    /// First looks before full readings: between two of these, which take ten times as long, whatever has come
+    /// meanwhile gets its first look.
     fn receive(&mut self, batch: &mut Batch<BATCH, MESSAGE_MAX>) {
-        loop {
-            let count = match batch.receive(self.connector.fd()) {
-                Ok(count) => count,
-                // With NETLINK_NO_ENOBUFS set this does not happen; if it does, the drop counter tells how many.
-                Err(_) => return,
-            };
+        let mut read = 0;
+        while !self.shared.stop.load(Ordering::Relaxed) {
+            // With NETLINK_NO_ENOBUFS set there is no error; if there is one, the drop counter tells how many.
+            let Ok(count) = batch.receive(self.connector.fd()) else { break };
             for datagram in batch.datagrams() {
                 if let Some(message) = decode(datagram) {
                     self.on_message(message);
                 }
             }
-            self.read_on();
+            let waiting = self.seen.pop_front();
+            let idle = count == 0 && waiting.is_none();
+            if let Some(seen) = waiting {
+                self.read_on(seen);
+                read += 1;
+            }
             self.shared.busy_since_ns.store(0, Ordering::Relaxed);
-            self.apply_filter();
             self.budget.spend(&self.stats);
-            if count < BATCH || self.shared.stop.load(Ordering::Relaxed) {
-                return;
+            if read >= BATCH || self.seen.is_empty() {
+                read = 0;
+                self.apply_filter();
+            }
+            if idle {
+                break;
             }
         }
     }
@@ -178,12 +188,12 @@ impl Sensor {
             }
             // What follows from an exec comes before what the process did afterwards.
             What::Fork { parent, child } if self.followed.contains(parent) || self.is_seen(parent) => {
-                self.read_on();
+                self.read_on_now(parent);
                 self.stats.count(Count::Forks);
                 self.on_fork(parent, child);
             }
             What::Exit { pid } if self.followed.contains(pid) || self.is_seen(pid) => {
-                self.read_on();
+                self.read_on_now(pid);
                 self.followed.remove(pid);
                 self.stats.count(Count::Exits);
                 self.send(Event::Exited { pid, at: clock::now() });
@@ -215,8 +225,8 @@ impl Sensor {
         }
     }
 
-    /// Reads fds 0-2 while the process lives; what turns out not to matter is dropped here. The rest waits until the
-    /// whole batch has had its first look, because it takes ten times as long.
+    /// Reads fds 0-2 while the process lives; what turns out not to matter is dropped here. The rest waits until
+    /// nobody waits for a first look, because it takes ten times as long.
     fn look_through(&mut self, dir: ProcDir, followed: bool, cause: Cause) {
         let at = clock::now();
         let (stdio, unresolved) = self.reader.stdio(&dir);
@@ -232,22 +242,34 @@ impl Sensor {
             }
             return;
         }
-        self.seen.push(Seen { dir, stdio, at, cause });
+        // Each holds a descriptor: where too many wait, the oldest is read first.
+        if self.seen.len() >= SEEN_MAX
+            && let Some(oldest) = self.seen.pop_front()
+        {
+            self.read_on(oldest);
+        }
+        self.seen.push_back(Seen { dir, stdio, at, cause });
     }
 
-    /// Reads the rest of what the batch has seen, in the order of the events.
-    fn read_on(&mut self) {
-        for seen in std::mem::take(&mut self.seen) {
-            let pid = seen.dir.pid();
-            let look = self.reader.rest(&seen.dir, seen.stdio, seen.at, Observation::Live, seen.cause);
-            self.stats.count(Count::LooksHandedOn);
-            let gone = look.key.start == StartTime(0);
-            self.send(Event::Look(Box::new(look)));
-            if gone {
-                self.send(Event::Exited { pid, at: seen.at });
-            } else {
-                self.follow(pid);
+    /// Reads the rest of a process whose fds have been read, before an event that comes after its exec.
+    fn read_on_now(&mut self, pid: Pid) {
+        while let Some(place) = self.seen.iter().position(|seen| seen.dir.pid() == pid) {
+            if let Some(seen) = self.seen.remove(place) {
+                self.read_on(seen);
             }
+        }
+    }
+
+    fn read_on(&mut self, seen: Seen) {
+        let pid = seen.dir.pid();
+        let look = self.reader.rest(&seen.dir, seen.stdio, seen.at, Observation::Live, seen.cause);
+        self.stats.count(Count::LooksHandedOn);
+        let gone = look.key.start == StartTime(0);
+        self.send(Event::Look(Box::new(look)));
+        if gone {
+            self.send(Event::Exited { pid, at: seen.at });
+        } else {
+            self.follow(pid);
         }
     }
 
@@ -282,7 +304,9 @@ impl Sensor {
             for pid in std::mem::take(&mut self.fresh) {
                 self.catch_up(pid);
             }
-            self.read_on();
+            while let Some(seen) = self.seen.pop_front() {
+                self.read_on(seen);
+            }
             let connector = &self.connector;
             if self.followed.apply(|scope| connector.filter(scope)).is_err() {
                 self.followed.apply_again();

@@ -249,6 +249,14 @@ impl Daemon {
         self.records().len()
     }
 
+    /// How much it has counted of one loss, as `tetherd status` says.
+    pub fn lost(&self, name: &str) -> u64 {
+        let config = self.place().config();
+        let output = tetherd(&["status", "--json", "--config", config.to_str().unwrap()]);
+        let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        status["losses"][name].as_u64().unwrap()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();

@@ -49,7 +49,7 @@ impl Network {
 pub struct Matcher {
     /// Paths of the executable.
     pub executable: Vec<String>,
-    /// The arguments after argv[0], all of them, in order.
+    /// The arguments after `argv[0]`, all of them, in order.
     pub arguments: Vec<String>,
     /// Paths of an ancestor's executable.
     pub ancestor: Vec<String>,

@@ -15,7 +15,7 @@ use crate::model::look::base_name;
 
 /// How many wrappers are looked through.
 const DEPTH_MAX: usize = 8;
-/// Programs that hold many: the applet is argv[0]'s name, or the first argument.
+/// Programs that hold many: the applet is `argv[0]`'s name, or the first argument.
 const MULTICALL: [&str; 6] = ["busybox", "toybox", "coreutils", "sbase-box", "ubase-box", "uutils"];
 
 /// A program as it matters for a verdict.
@@ -146,7 +146,7 @@ impl Catalog {
     }
 }
 
-/// The name in argv[0], without the dash of a login shell.
+/// The name in `argv[0]`, without the dash of a login shell.
 fn arg0_name(arg0: &[u8]) -> &[u8] {
     let name = base_name(arg0);
     name.strip_prefix(b"-").filter(|rest| !rest.is_empty()).unwrap_or(name)

@@ -3,6 +3,7 @@
 //! Owns: the trait [`Host`] that the engine asks, and its two implementations: the live machine and a script for
 //! tests. Must not own: deciding anything. Talks to: `/proc` and `sys`.
 
+pub mod glance;
 pub mod link;
 pub mod listener;
 pub mod live;
@@ -12,6 +13,7 @@ pub mod reader;
 pub mod scripted;
 pub mod socket;
 pub mod stat;
+pub mod undertaker;
 
 use crate::model::ids::{Pid, ProcessKey};
 use crate::model::socket::Socket;

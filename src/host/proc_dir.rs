@@ -10,8 +10,10 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 
+use crate::host::stat::Stat;
 use crate::model::ids::{Inode, Pid, Uid};
 use crate::model::look::FileId;
+use crate::sys;
 
 /// The links of fds 0, 1 and 2.
 const FD_LINKS: [&CStr; 3] = [c"fd/0", c"fd/1", c"fd/2"];
@@ -32,6 +34,17 @@ impl ProcDir {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::open(proc_path(pid, &mut path), flags, Mode::empty())?;
         Ok(Self { pid, dir })
+    }
+
+    /// Opens `/proc/PID` of the very process that the pidfd stands for; `None` if it has been reaped.
+    pub fn of(pid: Pid, process: &OwnedFd) -> Option<Self> {
+        let dir = Self::open(pid).ok()?;
+        // While it lives its id is nobody else's. Once it has ended only a zombie can still be it.
+        if !sys::pidfd::has_ended(process) {
+            return Some(dir);
+        }
+        let (text, _) = dir.read(c"stat", 4096).ok()?;
+        Stat::parse(&text).is_some_and(|stat| !stat.lives()).then_some(dir)
     }
 
     /// Whose it is.

@@ -1,17 +1,19 @@
 //! Reading a process: the first look, and the rest of it while the process still lives.
 //!
 //! Owns: the order in which things are read (what vanishes first comes first) and every bound on how much. Must not
-//! own: what follows from it. Talks to: [`super::proc_dir`], [`super::socket`]. The first look allocates nothing.
+//! own: what follows from it. Talks to: [`super::glance`], [`super::proc_dir`], [`super::socket`].
 
 use std::cell::RefCell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
+use crate::host::glance::{Glance, NoGlance, Sight, glance};
 use crate::host::link::{self, Link};
 use crate::host::proc_dir::{ProcDir, file_id};
 use crate::host::socket::{self, Resolved};
 use crate::host::stat::{Stat, Status, parse_login};
+use crate::host::undertaker::Undertaker;
 use crate::model::clock::Moment;
 use crate::model::ids::{Inode, Pid, ProcessKey};
 use crate::model::look::{
@@ -31,9 +33,13 @@ const FIRST_LOOK_LINK: usize = 64;
 /// What the first look saw.
 #[derive(Debug)]
 pub enum FirstLook {
-    /// No socket on fds 0-2.
+    /// Nothing on fds 0-2 that could matter.
     Nothing,
-    /// A socket: read on.
+    /// A socket that leads nowhere, and nothing else that could matter.
+    LocalSocket,
+    /// A network socket, asked already: read on.
+    Direct(Glance),
+    /// Some socket, by its link: it has to be asked.
     Socket(ProcDir),
     /// The process had gone.
     Vanished,
@@ -50,8 +56,8 @@ pub enum Missed {
     Denied,
 }
 
-/// Opens `/proc/PID` and reads three links: the hot path, taken for every exec on the machine.
-pub fn first_look(pid: Pid) -> FirstLook {
+/// The first look by links: opens `/proc/PID` and reads three of them.
+fn first_look_by_links(pid: Pid) -> FirstLook {
     let dir = match ProcDir::open(pid) {
         Ok(dir) => dir,
         Err(error) => return if refused(&error) { FirstLook::Denied } else { FirstLook::Vanished },
@@ -66,13 +72,11 @@ pub fn first_look(pid: Pid) -> FirstLook {
             Err(_) => {}
         }
     }
-    // All three closed is what a process that has just ended looks like, and, rarely, one that lives.
-    if open || dir.read(c"stat", 512).ok().and_then(|(text, _)| Stat::parse(&text)).is_some_and(|s| s.lives())
-    {
-        FirstLook::Nothing
-    } else {
-        FirstLook::Vanished
-    }
+    if open || lives(&dir) { FirstLook::Nothing } else { FirstLook::Vanished }
+}
+
+fn lives(dir: &ProcDir) -> bool {
+    dir.read(c"stat", 512).ok().and_then(|(text, _)| Stat::parse(&text)).is_some_and(|stat| stat.lives())
 }
 
 fn refused(error: &io::Error) -> bool {
@@ -83,6 +87,8 @@ fn refused(error: &io::Error) -> bool {
 #[derive(Clone, Debug)]
 pub struct Reader {
     ways: Vec<SocketLookup>,
+    /// Where pidfd_getfd(2) may be used.
+    undertaker: Option<Undertaker>,
     /// The chain above the parent that was asked for last: siblings come in bursts.
     chain: RefCell<Vec<Ancestor>>,
 }
@@ -90,7 +96,44 @@ pub struct Reader {
 impl Reader {
     /// A reader that tries these lookups, in order.
     pub fn new(ways: Vec<SocketLookup>) -> Self {
-        Self { ways, chain: RefCell::new(Vec::new()) }
+        let duplicates = ways.contains(&SocketLookup::Getfd);
+        let undertaker = duplicates.then(|| Undertaker::start().ok()).flatten();
+        Self { ways, undertaker, chain: RefCell::new(Vec::new()) }
+    }
+
+    /// The hot path, taken for every exec on the machine.
+    pub fn first_look(&self, pid: Pid) -> FirstLook {
+        let Some(undertaker) = self.undertaker.as_ref().filter(|undertaker| !undertaker.is_full()) else {
+            return first_look_by_links(pid);
+        };
+        match glance(pid, undertaker) {
+            Ok(glance) if glance.is_direct() => FirstLook::Direct(glance),
+            Ok(glance) if glance.is_blank() && !ProcDir::open(pid).is_ok_and(|dir| lives(&dir)) => {
+                FirstLook::Vanished
+            }
+            Ok(glance) if glance.has_socket() => FirstLook::LocalSocket,
+            Ok(_) => FirstLook::Nothing,
+            Err(NoGlance::Vanished) => FirstLook::Vanished,
+            Err(NoGlance::Refused) => first_look_by_links(pid),
+        }
+    }
+
+    /// Fds 0-2 where a glance has told the sockets apart already; the rest by its links.
+    pub fn stdio_after(&self, dir: Option<&ProcDir>, glance: &Glance) -> [Backing; 3] {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        [0, 1, 2].map(|fd| match glance.sights.get(fd) {
+            None | Some(Sight::Closed) => Backing::Closed,
+            Some(Sight::Network(socket)) if socket.listening => Backing::Listener(socket.clone()),
+            Some(Sight::Network(socket)) => Backing::Network(socket.clone()),
+            Some(Sight::Unix(inode)) => Backing::Unix(*inode),
+            Some(Sight::OtherSocket(inode)) => Backing::OtherSocket(*inode),
+            Some(Sight::Pipe(..) | Sight::Terminal(..) | Sight::Else) => {
+                match dir.and_then(|dir| dir.stdio_link(fd, &mut buffer).ok()).map(link::parse) {
+                    Some(Link::Settled(backing)) => backing,
+                    _ => Backing::Unread,
+                }
+            }
+        })
     }
 
     /// Fds 0-2, sockets resolved. The flag: some socket could not be.
@@ -289,7 +332,8 @@ mod tests {
         let reader = Reader::new(vec![SocketLookup::Getfd, SocketLookup::Diag, SocketLookup::Proc]);
         let at = sys::clock::now();
         let (look, unresolved) = reader.look(Pid(child.id()), at, Observation::Live, Cause::Exec).unwrap();
-        assert!(matches!(first_look(Pid(child.id())), FirstLook::Socket(_)));
+        assert!(matches!(reader.first_look(Pid(child.id())), FirstLook::Direct(_)));
+        assert!(matches!(first_look_by_links(Pid(child.id())), FirstLook::Socket(_)));
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!unresolved && look.is_direct());
@@ -298,7 +342,8 @@ mod tests {
         assert_eq!(look.parent, Pid(std::process::id()));
         assert!(look.ancestors.first().is_some_and(|a| a.key.pid == look.parent));
         assert!(at.wall_ns - look.started_wall_ns < 60_000_000_000);
-        assert!(matches!(first_look(Pid(child.id())), FirstLook::Vanished));
+        assert!(matches!(reader.first_look(Pid(child.id())), FirstLook::Vanished));
+        assert!(matches!(first_look_by_links(Pid(child.id())), FirstLook::Vanished));
     }
 
     #[test]

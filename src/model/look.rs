@@ -207,6 +207,14 @@ pub struct Look {
 }
 
 impl Look {
+    /// A look at a process that had gone when only its fds 0-2 had been read.
+    pub fn unread(pid: Pid, stdio: [Backing; 3], at: Moment, seen: Observation, cause: Cause) -> Self {
+        let mut look = Self::blank(ProcessKey { pid, ..ProcessKey::default() }, at, seen, cause);
+        look.stdio = stdio;
+        look.unread.extend(["exe", "cmdline", "stat", "status", "cgroup"]);
+        look
+    }
+
     /// A look of which nothing but the identity is known; the rest is filled in or stays empty.
     pub fn blank(key: ProcessKey, at: Moment, seen: Observation, cause: Cause) -> Self {
         Self {

@@ -11,12 +11,13 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::host::glance::Glance;
 use crate::host::proc_dir::ProcDir;
-use crate::host::reader::{FirstLook, Reader, first_look, stat};
+use crate::host::reader::{FirstLook, Reader, stat};
 use crate::model::clock::Moment;
 use crate::model::event::Event;
 use crate::model::ids::{Pid, StartTime};
-use crate::model::look::{Cause, Observation};
+use crate::model::look::{Cause, Look, Observation};
 use crate::model::loss::Loss;
 use crate::model::stdio::Backing;
 use crate::sensor::budget::Budget;
@@ -118,7 +119,9 @@ struct Sensor {
 
 /// A process whose fds 0-2 have been read.
 struct Seen {
-    dir: ProcDir,
+    pid: Pid,
+    /// `None`: it had gone by then.
+    dir: Option<ProcDir>,
     stdio: [Backing; 3],
     at: Moment,
     cause: Cause,
@@ -160,7 +163,8 @@ impl Sensor {
                 }
             }
             let waiting = self.seen.pop_front();
-            let idle = count == 0 && waiting.is_none();
+            // A batch that was not full has emptied the queue: asking again would only say so.
+            let idle = count < BATCH && waiting.is_none();
             if let Some(seen) = waiting {
                 self.read_on(seen);
                 read += 1;
@@ -203,14 +207,16 @@ impl Sensor {
     }
 
     fn is_seen(&self, pid: Pid) -> bool {
-        self.seen.iter().any(|seen| seen.dir.pid() == pid)
+        self.seen.iter().any(|seen| seen.pid == pid)
     }
 
     fn on_exec(&mut self, pid: Pid) {
         let followed = self.followed.contains(pid);
-        match first_look(pid) {
+        match self.reader.first_look(pid) {
             FirstLook::Nothing if !followed => self.stats.count(Count::LooksNothing),
-            FirstLook::Nothing => self.look_at(pid, Cause::Exec),
+            FirstLook::LocalSocket if !followed => self.stats.count(Count::LooksLocalSocket),
+            FirstLook::Nothing | FirstLook::LocalSocket => self.look_at(pid, Cause::Exec),
+            FirstLook::Direct(glance) => self.look_after(pid, &glance, Cause::Exec),
             FirstLook::Socket(dir) => self.look_through(dir, followed, Cause::Exec),
             FirstLook::Vanished if followed => self.send(Event::Vanished { pid, at: clock::now() }),
             FirstLook::Vanished => self.stats.lose(Loss::Vanished, 1),
@@ -242,18 +248,30 @@ impl Sensor {
             }
             return;
         }
-        // Each holds a descriptor: where too many wait, the oldest is read first.
+        self.read_later(Seen { pid: dir.pid(), dir: Some(dir), stdio, at, cause });
+    }
+
+    /// The sockets are known already, and the process counts as seen even if nothing else of it can be read.
+    fn look_after(&mut self, pid: Pid, glance: &Glance, cause: Cause) {
+        let at = clock::now();
+        let dir = ProcDir::of(pid, &glance.process);
+        let stdio = self.reader.stdio_after(dir.as_ref(), glance);
+        self.read_later(Seen { pid, dir, stdio, at, cause });
+    }
+
+    /// Each that waits holds a descriptor: where too many do, the oldest is read first.
+    fn read_later(&mut self, seen: Seen) {
         if self.seen.len() >= SEEN_MAX
             && let Some(oldest) = self.seen.pop_front()
         {
             self.read_on(oldest);
         }
-        self.seen.push_back(Seen { dir, stdio, at, cause });
+        self.seen.push_back(seen);
     }
 
     /// Reads the rest of a process whose fds have been read, before an event that comes after its exec.
     fn read_on_now(&mut self, pid: Pid) {
-        while let Some(place) = self.seen.iter().position(|seen| seen.dir.pid() == pid) {
+        while let Some(place) = self.seen.iter().position(|seen| seen.pid == pid) {
             if let Some(seen) = self.seen.remove(place) {
                 self.read_on(seen);
             }
@@ -261,8 +279,11 @@ impl Sensor {
     }
 
     fn read_on(&mut self, seen: Seen) {
-        let pid = seen.dir.pid();
-        let look = self.reader.rest(&seen.dir, seen.stdio, seen.at, Observation::Live, seen.cause);
+        let pid = seen.pid;
+        let look = match &seen.dir {
+            Some(dir) => self.reader.rest(dir, seen.stdio, seen.at, Observation::Live, seen.cause),
+            None => Look::unread(pid, seen.stdio, seen.at, Observation::Live, seen.cause),
+        };
         self.stats.count(Count::LooksHandedOn);
         let gone = look.key.start == StartTime(0);
         self.send(Event::Look(Box::new(look)));

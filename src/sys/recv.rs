@@ -9,33 +9,28 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use libc::{iovec, mmsghdr, sockaddr_nl, socklen_t};
 
-/// Room for `N` datagrams of `SIZE` bytes each.
+/// Room for `N` datagrams of `SIZE` bytes each. The headers are filled in once: they point into vectors that never
+/// grow, and so do not move.
 pub struct Batch<const N: usize, const SIZE: usize> {
-    data: Box<[[u8; SIZE]; N]>,
-    lengths: [usize; N],
-    from_kernel: [bool; N],
+    data: Vec<[u8; SIZE]>,
+    from: Vec<sockaddr_nl>,
+    #[allow(dead_code)] // the headers point to them
+    vectors: Vec<iovec>,
+    headers: Vec<mmsghdr>,
     received: usize,
 }
 
 impl<const N: usize, const SIZE: usize> Default for Batch<N, SIZE> {
     fn default() -> Self {
-        Self { data: Box::new([[0; SIZE]; N]), lengths: [0; N], from_kernel: [false; N], received: 0 }
-    }
-}
-
-impl<const N: usize, const SIZE: usize> Batch<N, SIZE> {
-    /// Takes what is there, at most `N` datagrams, without waiting. `Ok(0)`: nothing was there. A datagram longer
-    /// than `SIZE` is cut. ENOBUFS means that the kernel dropped some.
-    pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        self.received = 0;
+        let mut data = vec![[0; SIZE]; N];
         // SAFETY: all-zero is a valid sockaddr_nl, iovec and mmsghdr (null pointers, zero lengths).
-        let mut from: [sockaddr_nl; N] = unsafe { zeroed() };
+        let mut from: Vec<sockaddr_nl> = vec![unsafe { zeroed() }; N];
         // SAFETY: as above.
-        let mut vectors: [iovec; N] = unsafe { zeroed() };
+        let mut vectors: Vec<iovec> = vec![unsafe { zeroed() }; N];
         // SAFETY: as above.
-        let mut headers: [mmsghdr; N] = unsafe { zeroed() };
+        let mut headers: Vec<mmsghdr> = vec![unsafe { zeroed() }; N];
         for (((header, vector), data), from) in
-            headers.iter_mut().zip(&mut vectors).zip(self.data.iter_mut()).zip(&mut from)
+            headers.iter_mut().zip(vectors.iter_mut()).zip(data.iter_mut()).zip(from.iter_mut())
         {
             *vector = iovec { iov_base: data.as_mut_ptr().cast(), iov_len: SIZE };
             header.msg_hdr.msg_iov = vector;
@@ -43,12 +38,23 @@ impl<const N: usize, const SIZE: usize> Batch<N, SIZE> {
             header.msg_hdr.msg_name = (from as *mut sockaddr_nl).cast();
             header.msg_hdr.msg_namelen = size_of::<sockaddr_nl>() as socklen_t;
         }
+        Self { data, from, vectors, headers, received: 0 }
+    }
+}
+
+impl<const N: usize, const SIZE: usize> Batch<N, SIZE> {
+    /// Takes what is there, at most `N` datagrams, without waiting. `Ok(0)`: nothing was there. A datagram longer
+    /// than `SIZE` is cut. ENOBUFS means that the kernel dropped some.
+    pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        for header in self.headers.iter_mut().take(std::mem::take(&mut self.received)) {
+            header.msg_hdr.msg_namelen = size_of::<sockaddr_nl>() as socklen_t;
+        }
         // SAFETY: `headers` has N entries; each points to one vector, one address and SIZE bytes of `data`, all of
-        // which live through the call.
+        // which lie on the heap, do not move, and live as long as `self`.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
-                headers.as_mut_ptr(),
+                self.headers.as_mut_ptr(),
                 N as u32,
                 libc::MSG_DONTWAIT,
                 std::ptr::null_mut(),
@@ -64,11 +70,6 @@ impl<const N: usize, const SIZE: usize> Batch<N, SIZE> {
                 };
             }
         };
-        for (i, (header, from)) in headers.iter().zip(&from).take(count).enumerate() {
-            self.lengths[i] = (header.msg_len as usize).min(SIZE);
-            // Any process may send to a netlink port; only the kernel sends as port 0.
-            self.from_kernel[i] = from.nl_pid == 0;
-        }
         self.received = count;
         Ok(count)
     }
@@ -77,10 +78,11 @@ impl<const N: usize, const SIZE: usize> Batch<N, SIZE> {
     pub fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
         self.data
             .iter()
-            .zip(&self.lengths)
-            .zip(&self.from_kernel)
+            .zip(self.headers.iter())
+            .zip(self.from.iter())
             .take(self.received)
-            .filter(|(_, from_kernel)| **from_kernel)
-            .map(|((data, length), _)| data.get(..*length).unwrap_or(data))
+            // Any process may send to a netlink port; only the kernel sends as port 0.
+            .filter(|(_, from)| from.nl_pid == 0)
+            .map(|((data, header), _)| data.get(..header.msg_len as usize).unwrap_or(data))
     }
 }

@@ -93,7 +93,7 @@ impl Undertaker {
 fn bury(corpses: &Receiver<(OwnedFd, Option<u64>)>, quick: &Quick) {
     for (duplicate, device) in corpses {
         let Some(device) = device.filter(|device| !quick.has(*device)) else { continue };
-        if rustix::fs::fstatfs(&duplicate).is_ok_and(|found| QUICK.contains(&i64::from(found.f_type))) {
+        if rustix::fs::fstatfs(&duplicate).is_ok_and(|found| QUICK.contains(&found.f_type)) {
             quick.add(device);
         }
     }

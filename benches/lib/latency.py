@@ -14,12 +14,12 @@ import json
 import os
 import select
 import struct
-import subprocess
 import time
 
 from lib import child, sample
 from lib.child import LIBC
 from lib.daemon import Daemon
+from lib.shots import Shots
 from lib.storm import Storm
 from lib.table import table
 
@@ -91,11 +91,11 @@ def nanoseconds(text):
 
 
 def shoot(place, want, daemon):
-    command = [place.programs.path("shots"), str(want["shots"]), str(want["rate"]), want["command"]]
+    shots = Shots(place.programs, want["shots"], want["rate"], want["command"])
     reader, started = Reader(daemon.spool), {}
     os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
     try:
-        with child.running(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
+        with shots.running() as process:
             end = time.monotonic() + want["shots"] / want["rate"] * 3 + 10
             while process.poll() is None and time.monotonic() < end:
                 reader.wait(0.05)
@@ -145,14 +145,15 @@ def measure(place, want):
 
 
 def show(data, want, alone):
-    text = (f"{want['shots']} times {want['command']}, {want['rate']} a second, each on a TCP connection of its own over "
-            f"loopback; from right before execve until the moments below. A sync of 4 KiB by itself takes "
+    text = (f"{want['shots']} times {want['command']}, {want['rate']} a second, each on a TCP connection of its own "
+            f"over loopback; from right before execve until the moments below. A sync of 4 KiB by itself takes "
             f"{sample.percentile(alone, 0.5) / 1e6:.2f} ms (p50), {sample.percentile(alone, 0.99) / 1e6:.2f} ms (p99) "
             f"on that disk.\n\n")
     rows = []
     for name, one in data.items():
         for stop, values in one["ns"].items():
-            cells = [f"{sample.percentile(values, share) / 1e6:.2f} ms" for share in (0.5, 0.9, 0.99, 1)] if values else []
-            rows.append([{"idle": "nothing else", "storm": f"storm of /bin/true, {STORM_WIDTH} at a time"}[name],
-                         STOPS[stop], *cells, f"{one['recorded']} of {one['started']}"])
+            cells = [f"{sample.percentile(values, share) / 1e6:.2f} ms" if values else "-"
+                     for share in (0.5, 0.9, 0.99, 1)]
+            beside = "nothing else" if name == "idle" else f"storm of /bin/true, {STORM_WIDTH} at a time"
+            rows.append([beside, STOPS[stop], *cells, f"{one['recorded']} of {one['started']}"])
     return text + table(["meanwhile", "until", "p50", "p90", "p99", "max", "recorded"], rows)

@@ -6,6 +6,7 @@ import time
 
 from lib import child, sample, spool
 from lib.daemon import Daemon
+from lib.shots import Shots
 from lib.table import table
 
 TITLE = "Start"
@@ -30,9 +31,7 @@ def once(daemon):
 def a_record(place):
     """One real record, for a spool to be made of."""
     with Daemon(place.new("start")).running() as daemon:
-        subprocess.run([place.programs.path("shots"), "20", "20", "/usr/bin/id"], check=True, capture_output=True,
-                       timeout=60)
-        time.sleep(2)
+        Shots(place.programs, 20, 20, "/usr/bin/id").run()
         return next(record for record in daemon.records() if record["finding"].get("processes"))
 
 

@@ -78,12 +78,14 @@ def named(counts):
 def show(data, want):
     one = data["plain"]
     # The other execs are those of `tetherd status` and of whatever else the machine does.
-    text = (f"{want['storms']} storms of {want['execs']} `/bin/true ARG` at the same time: {one['counts'].get('execs', 0)} "
-            f"execs heard (at least {one['started']} there were), lost: {named(one['lost'])}.\n\n")
+    text = (f"{want['storms']} storms of {want['execs']} `/bin/true ARG` at the same time: "
+            f"{one['counts'].get('execs', 0)} execs heard (at least {one['started']} there were), "
+            f"lost: {named(one['lost'])}.\n\n")
     rows = []
     for run in data["tethered"]:
         live = sum(int(run["seen"].get(how, 0)) for how in ("live", "held"))
         rows.append([run["started"], run["width"], run["processes"], f"{100 * live / run['started']:.1f} %",
                      run["findings"], run["records"], named(run["lost"])])
-    head = ["commands on one socket", "at a time", "counted in the incident", "seen live", "findings", "records", "lost"]
+    head = ["commands on one socket", "at a time", "counted in the incident", "seen live", "findings", "records",
+            "lost"]
     return text + table(head, rows)

@@ -51,8 +51,9 @@ def measure(place, want):
 
 
 def show(data, lacking, kinds, want):
-    text = (f"{want['rounds']} rounds; {want['execs']} execs of /bin/true one after another (serial) and four at a time "
-            f"(parallel), {want['tied']} of /usr/bin/id on pipes and on one TCP connection. Median (lowest to highest).\n")
+    text = (f"{want['rounds']} rounds; {want['execs']} execs of /bin/true one after another (serial) and four at a "
+            f"time (parallel), {want['tied']} of /usr/bin/id on pipes and on one TCP connection. "
+            f"Median (lowest to highest).\n")
     alone = data["nobody"]
     base = {kind: statistics.median(alone[kind]["wall"]) / 1000 for kind in kinds}
     text += "Beside nobody one exec takes " + ", ".join(f"{us:.0f} us ({kind})" for kind, us in base.items()) + ".\n"

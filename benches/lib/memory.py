@@ -35,6 +35,13 @@ def tethers(count):
                 process.wait()
 
 
+def wait_for_incidents(daemon, count, seconds=60):
+    """Until all are known, or no more: how many there are is in the table."""
+    end = time.monotonic() + seconds
+    while daemon.status()["engine"]["incidents_open"] < count and time.monotonic() < end:
+        time.sleep(0.2)
+
+
 def look(daemon):
     """Sweeps once more, and takes the memory when that and its work are over."""
     before = daemon.status()["counts"]["sweeps"]
@@ -60,7 +67,7 @@ def measure(place, want):
             daemon = stack.enter_context(Daemon(place.new("memory")).running())
             if not beside:
                 stack.enter_context(tethers(want["tethers"]))
-                time.sleep(3)
+                wait_for_incidents(daemon, want["tethers"])
             data[name] = look(daemon)
     return data, show(data)
 

@@ -4,6 +4,7 @@ Two storms at the same time whose commands have nothing on their descriptors: an
 what was lost is counted by cause. Then commands that end at once, all on one TCP connection: how many processes the
 incident's last record counts, and how many of those were seen while they lived.
 """
+import collections
 import time
 
 from lib.daemon import Daemon
@@ -47,18 +48,30 @@ def settled(daemon):
 def tethered(place, count, width):
     with Daemon(place.new("completeness")).running() as daemon:
         before = settled(daemon)
-        Storm(place.programs, count, width=width, form="tcp", command=(place.programs.path("nothing"),)).run()
-        last, end = None, time.monotonic() + SETTLE_S
-        while time.monotonic() < end and not (last and last["finding"]["state"] == "INACTIVE"):
-            time.sleep(0.5)
-            records = [record for record in daemon.records() if record["finding"].get("connections")]
-            last = records[-1] if records else None
-        names = {record["finding"]["name"] for record in records}
-        lost = difference(settled(daemon)["losses"], before["losses"])
-    properties = last["finding"]["sourceProperties"] if last else {}
-    return {"started": count, "width": width, "processes": int(properties.get("Process_Count", 0)),
-            "seen": properties.get("Process_Observations", {}), "findings": len(names), "records": len(records),
-            "lost": lost}
+        program = place.programs.path("nothing")
+        Storm(place.programs, count, width=width, form="tcp", command=(program,)).run()
+        records = last_records(daemon, program)
+        after = settled(daemon)
+    newest = {record["finding"]["name"]: record["finding"]["sourceProperties"] for record in records}
+    seen = collections.Counter()
+    for properties in newest.values():
+        seen.update({how: int(n) for how, n in properties["Process_Observations"].items()})
+    return {"started": count, "width": width, "seen": seen, "findings": len(newest), "records": len(records),
+            "processes": sum(int(properties["Process_Count"]) for properties in newest.values()),
+            "lost": difference(after["losses"], before["losses"]),
+            "counts": difference(after["counts"], before["counts"])}
+
+
+def last_records(daemon, program):
+    """The records of the program's incidents, when no more have come for a while: one a second may."""
+    records, still_since, end = [], time.monotonic(), time.monotonic() + SETTLE_S
+    while time.monotonic() < min(end, still_since + 3):
+        now = [record for record in daemon.records()
+               if record["finding"]["sourceProperties"].get("Process_Binary_Fullpath") == program]
+        if len(now) != len(records):
+            records, still_since = now, time.monotonic()
+        time.sleep(0.5)
+    return records
 
 
 def measure(place, want):
@@ -83,9 +96,9 @@ def show(data, want):
             f"lost: {named(one['lost'])}.\n\n")
     rows = []
     for run in data["tethered"]:
-        live = sum(int(run["seen"].get(how, 0)) for how in ("live", "held"))
+        live = sum(run["seen"].get(how, 0) for how in ("live", "held"))
         rows.append([run["started"], run["width"], run["processes"], f"{100 * live / run['started']:.1f} %",
                      run["findings"], run["records"], named(run["lost"])])
-    head = ["commands on one socket", "at a time", "counted in the incident", "seen live", "findings", "records",
+    head = ["commands on one socket", "at a time", "counted in incidents", "seen live", "findings", "records",
             "lost"]
     return text + table(head, rows)

@@ -2,7 +2,7 @@
 //!
 //! Owns: which thread talks to which, and the order of start and stop. Must not own: any stage's work.
 //!
-//! Threads: `sensor` (real time), `sweep`, `engine`, `record` (enrich and spool), `syslog`, `control`; the main thread
+//! Threads: `sensor` (real time), `sweep`, `relay`, `engine`, `record` (enrich and spool), `syslog`, `control`; the main thread
 //! waits for signals and looks after the others once a second.
 
 pub mod control;
@@ -12,6 +12,7 @@ pub mod lookout;
 pub mod metrics;
 pub mod oplog;
 pub mod record_thread;
+pub mod relay_thread;
 pub mod restore;
 pub mod scan;
 pub mod screen;
@@ -31,19 +32,24 @@ use crate::daemon::engine_thread::{EngineOrder, EngineWires};
 use crate::daemon::error::DaemonError;
 use crate::daemon::lookout::Lookout;
 use crate::daemon::record_thread::{RecordThread, Work};
+use crate::daemon::relay_thread::RelayThread;
 use crate::daemon::status::Board;
 use crate::deliver;
 use crate::engine::policy::RuleSet;
 use crate::engine::{Engine, Place};
 use crate::enrich::{self, Enricher};
 use crate::host::live::LiveHost;
+use crate::host::reader::Reader;
 use crate::sensor::proc_events::Wires;
+use crate::sensor::suspect::Settled;
 use crate::sensor::sweep::{self, SweepRequest};
 use crate::spool::writer::Writer;
 use crate::stats::{Count, Stats};
 
 /// Events between the sensors and the engine.
 const EVENTS_MAX: usize = 8192;
+/// Suspects between the sensor and the relay thread; each holds a descriptor.
+const SUSPECTS_MAX: usize = 2048;
 /// Orders from the engine to the sensor.
 const ORDERS_MAX: usize = 65_536;
 /// Detections between the engine and the spool.
@@ -73,6 +79,8 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let enricher = Enricher::new(config.enrich.clone(), boot_id.clone());
     let board = Arc::new(Board::new(&config, &boot_id, enricher.node_name(), stats.clone()));
 
+    board.set_rules(rules.clone());
+
     let (events_in, events) = bounded(EVENTS_MAX);
     let (orders_in, orders) = bounded(ORDERS_MAX);
     let (sweeps_in, sweeps) = bounded(1);
@@ -80,7 +88,15 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let (news_in, news) = bounded(1);
     let (engine_orders_in, engine_orders) = bounded(4);
 
-    let wires = Wires { events: events_in.clone(), orders, sweeps: sweeps_in.clone() };
+    let (suspects_in, suspects) = bounded(SUSPECTS_MAX);
+    let settled = Arc::new(Settled::default());
+    let wires = Wires {
+        events: events_in.clone(),
+        orders,
+        sweeps: sweeps_in.clone(),
+        suspects: suspects_in,
+        settled: settled.clone(),
+    };
     let lookout = Lookout::new(config.sensor.clone(), stats.clone(), wires)?;
     board.set_sensor(lookout.shared());
     let sweep_thread = sweep::spawn(&config.sensor, stats.clone(), events_in.clone(), sweeps)
@@ -88,7 +104,20 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let record_thread = RecordThread { writer, enricher, stats: stats.clone(), board: board.clone() }
         .spawn(work, news_in, leftovers, opened, screen::Screen::new(options.quiet))
         .map_err(DaemonError::Thread)?;
-    let place = Place { boot_id, mount_namespace: lookout::host_mount_namespace() };
+    let mount_namespace = lookout::host_mount_namespace();
+    let relay_thread = RelayThread {
+        reader: Reader::new(config.sensor.socket_lookup.clone()),
+        host: LiveHost::new(),
+        settings: config.engine.clone(),
+        board: board.clone(),
+        mount_namespace,
+        settled,
+        events: events_in.clone(),
+        stats: stats.clone(),
+    }
+    .spawn(suspects)
+    .map_err(DaemonError::Thread)?;
+    let place = Place { boot_id, mount_namespace };
     let engine = Engine::new(config.engine.clone(), place, rules.clone(), restored);
     let engine_wires = EngineWires {
         events,
@@ -105,7 +134,6 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
         deliver::spawn(&config.syslog, &config.spool.directory, stats.clone(), news, stop_syslog)
             .map_err(DaemonError::Thread)?;
     let control = control::Control::start(&config.control.socket, board.clone(), sweeps_in.clone())?;
-    board.set_rules(rules);
     let _ = sweeps_in.send(SweepRequest { everything: true });
     board.set_ready();
     eprintln_ready();
@@ -114,10 +142,11 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
 
     // The order of stopping: each stage ends when nobody can hand it anything any more.
     // 1. The sensor: IGNORE goes to the kernel. (`watch` has done it.)
-    // 2. The sweep.
+    // 2. The sweep and the relay thread.
     drop(sweeps_in);
     drop(control);
     let _ = sweep_thread.join();
+    let _ = relay_thread.join();
     // 3. The engine, when the last event has been handled.
     drop(events_in);
     drop(engine_orders_in);

@@ -18,8 +18,18 @@ pub enum Count {
     Exits,
     /// First looks that found nothing that could matter.
     LooksNothing,
-    /// Looks that found a UNIX socket or one of another harmless family, and no network socket.
+    /// Looks that found a socket of a harmless family, and nothing else.
     LooksLocalSocket,
+    /// Looks that found a pipe, a UNIX socket or a terminal that had led nowhere a moment before.
+    LooksSettled,
+    /// Processes with a pipe, a UNIX socket or a terminal, handed to the relay thread.
+    Suspects,
+    /// Searches for whoever holds the network socket at the other end.
+    Searches,
+    /// Ways to a network socket that were found.
+    Ways,
+    /// Second looks, a short time after the first.
+    SecondLooks,
     /// Looks handed to the engine.
     LooksHandedOn,
     /// Processes looked at by sweeps.
@@ -52,12 +62,17 @@ pub enum Count {
 
 impl Count {
     /// All of them, in the order of the counters.
-    pub const ALL: [Count; 19] = [
+    pub const ALL: [Count; 24] = [
         Count::Execs,
         Count::Forks,
         Count::Exits,
         Count::LooksNothing,
         Count::LooksLocalSocket,
+        Count::LooksSettled,
+        Count::Suspects,
+        Count::Searches,
+        Count::Ways,
+        Count::SecondLooks,
         Count::LooksHandedOn,
         Count::Swept,
         Count::Sweeps,
@@ -82,6 +97,11 @@ impl Count {
             Self::Exits => "exits",
             Self::LooksNothing => "looks_nothing",
             Self::LooksLocalSocket => "looks_local_socket",
+            Self::LooksSettled => "looks_settled",
+            Self::Suspects => "suspects",
+            Self::Searches => "searches",
+            Self::Ways => "ways",
+            Self::SecondLooks => "second_looks",
             Self::LooksHandedOn => "looks_handed_on",
             Self::Swept => "swept",
             Self::Sweeps => "sweeps",

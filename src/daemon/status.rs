@@ -94,6 +94,11 @@ impl Board {
         }
     }
 
+    /// The rules in force, for whoever needs them.
+    pub fn rules(&self) -> Arc<RuleSet> {
+        self.rules.read().map_or_else(|_| Arc::default(), |rules| rules.clone())
+    }
+
     /// Open incidents, followed processes, remembered one-way sockets.
     pub fn set_engine(&self, (incidents, processes, one_way): (usize, usize, usize)) {
         self.incidents.store(incidents as u64, Ordering::Relaxed);

@@ -1,11 +1,9 @@
-//! Who opened a connection, and which name its incident gets.
+//! Who opened a connection.
 //!
-//! Owns: the rule for inbound and outbound, and the derivation of a finding's name. Must not own: asking the kernel.
-
-use sha2::{Digest, Sha256};
+//! Owns: the rule for inbound and outbound. Must not own: asking the kernel.
 
 use crate::host::Host;
-use crate::model::ids::{FindingId, Pid};
+use crate::model::ids::Pid;
 use crate::model::socket::{Direction, Peer, Socket};
 
 /// Inbound when somebody listens on the local port there. A bind shell that serves one caller closes its listener
@@ -28,21 +26,4 @@ pub fn direction(socket: &Socket, user: Pid, host: &impl Host) -> (Direction, Op
         }
         _ => (Direction::Outbound, None),
     }
-}
-
-/// The name of the incident on a socket: the same after a restart of the daemon, because it follows from the boot and
-/// the socket's cookie; where there is no cookie, from its inode and addresses.
-pub fn name(boot_id: &str, socket: &Socket) -> FindingId {
-    let mut digest = Sha256::new();
-    digest.update(b"tetherd incident 1\0");
-    digest.update(boot_id.as_bytes());
-    match socket.cookie {
-        Some(cookie) => digest.update(format!("\0cookie {cookie}")),
-        None => digest.update(format!("\0inode {} {:?} {:?}", socket.inode, socket.local, socket.peer)),
-    }
-    let mut id = [0; 16];
-    for (to, from) in id.iter_mut().zip(digest.finalize()) {
-        *to = from;
-    }
-    FindingId(id)
 }

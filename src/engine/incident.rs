@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::engine::anchor::Anchor;
 use crate::model::clock::{Moment, SECOND};
 use crate::model::detection::{Detection, Observations, Row, Severity, State};
 use crate::model::ids::{FindingId, ProcessKey};
@@ -59,6 +60,7 @@ pub struct Judgement {
 #[derive(Clone, Debug)]
 pub struct Incident {
     id: FindingId,
+    anchor: Anchor,
     judgement: Judgement,
     direction: Direction,
     scope: Scope,
@@ -87,6 +89,7 @@ impl Incident {
     /// A new incident whose first process is `subject`; [`Incident::join`] puts it on the timeline.
     pub fn new(
         id: FindingId,
+        anchor: Anchor,
         judgement: Judgement,
         (direction, scope): (Direction, Scope),
         subject: Arc<Look>,
@@ -96,6 +99,7 @@ impl Incident {
         let first_seen = if restored.process_count > 0 { restored.first_seen } else { subject.at };
         Self {
             id,
+            anchor,
             judgement,
             direction,
             scope,
@@ -120,6 +124,11 @@ impl Incident {
     /// Its name.
     pub fn id(&self) -> FindingId {
         self.id
+    }
+
+    /// What it hangs on.
+    pub fn anchor(&self) -> Anchor {
+        self.anchor
     }
 
     /// Its severity so far.

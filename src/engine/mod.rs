@@ -4,12 +4,15 @@
 //! clock, a thread: time comes in the event, the machine through [`Host`]. Talks to: `model` and [`Host`] only, so
 //! whole attacks replay from scripts.
 
+pub mod anchor;
 pub mod bounded;
 pub mod classify;
 pub mod direction;
 pub mod incident;
 pub mod policy;
 pub mod program;
+pub mod relayed;
+pub mod resolve;
 pub mod settings;
 pub mod table;
 #[cfg(test)]
@@ -18,11 +21,13 @@ mod tests;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use crate::engine::anchor::Anchor;
 use crate::engine::bounded::BoundedMap;
 use crate::engine::classify::{Verdict, direct_tether, judge};
 use crate::engine::incident::{Incident, Judgement, Restored};
 use crate::engine::policy::{Candidate, RuleSet};
 use crate::engine::program::{Catalog, Program};
+use crate::engine::relayed::Command;
 use crate::engine::settings::EngineSettings;
 use crate::engine::table::{INCIDENTS_OF_ONE_MAX, Life, Table};
 use crate::host::Host;
@@ -32,8 +37,9 @@ use crate::model::event::Event;
 use crate::model::ids::{FindingId, Inode, Pid, ProcessKey, SocketCookie, StartTime};
 use crate::model::look::{Cause, Look, Observation};
 use crate::model::loss::Loss;
+use crate::model::relay::Relay;
 use crate::model::socket::{Scope, Socket};
-use crate::model::stdio::TetherKind;
+use crate::model::stdio::{Tether, TetherKind};
 use crate::model::text;
 
 /// How long an ended incident is remembered, so that it goes on under its name and count if its socket is used again.
@@ -90,7 +96,9 @@ pub struct Engine {
     rules: Arc<RuleSet>,
     table: Table,
     incidents: BoundedMap<FindingId, Incident>,
-    by_socket: HashMap<Inode, FindingId>,
+    by_anchor: HashMap<Anchor, FindingId>,
+    /// Row 6's memory of each relay.
+    commands: BoundedMap<ProcessKey, Vec<Command>>,
     one_way: BoundedMap<Inode, OneWay>,
     due: BTreeSet<(u64, FindingId)>,
     restored: HashMap<FindingId, Restored>,
@@ -108,7 +116,8 @@ impl Engine {
             catalog: Catalog::new(&settings.commands, &settings.shells, &settings.ignore),
             table: Table::new(settings.table_max),
             incidents: BoundedMap::new(settings.incidents_max),
-            by_socket: HashMap::new(),
+            by_anchor: HashMap::new(),
+            commands: BoundedMap::new(settings.one_way_max),
             one_way: BoundedMap::new(settings.one_way_max),
             due: BTreeSet::new(),
             restored: restored.into_iter().filter_map(|r| Some((r.id?, r))).collect(),
@@ -190,7 +199,9 @@ impl Engine {
 
     fn on_look(&mut self, mut look: Look, host: &impl Host, out: &mut Vec<Detection>) {
         let own = self.table.take_same(look.key);
-        let known = |own: &&Life| (look.cause == Cause::Sweep || own.exec_may_follow) && own.is_as(&look);
+        let known = |own: &&Life| {
+            (look.relayed.is_none() && look.cause == Cause::Sweep || own.exec_may_follow) && own.is_as(&look)
+        };
         if let Some(mut own) = own.as_ref().filter(known).cloned() {
             own.exec_may_follow = false;
             // A sensor that took over from one that hung follows nobody yet.
@@ -209,6 +220,9 @@ impl Engine {
                 self.table.current(look.parent).map(|parent| parent.incidents.clone()).unwrap_or_default()
             }
         };
+        // Found to be relayed only after its look had been handed on: it is counted already where it was.
+        let same = own.as_ref().filter(|own| look.relayed.is_some() && own.is_as(&look));
+        let again = same.map(|own| own.incidents.clone()).unwrap_or_default();
         if let Some(own) = own {
             self.left(&own, look.at);
         }
@@ -227,30 +241,30 @@ impl Engine {
                 }
             }
             Verdict::Met(row, socket) => {
-                let open = self.incident_on(&socket);
-                if open.is_none() && joins.is_empty() && self.excused(&look, row, &socket, host) {
+                let anchor = Anchor::of_socket(&socket);
+                let open = self.incident_at(anchor, &socket);
+                if open.is_none() && joins.is_empty() && self.excused(&look, row, &socket, None, host) {
                     self.tally.allowed += 1;
                     self.orders.push(Order::Forget(look.key.pid));
                     return;
                 }
-                let judgement = self.judgement(&look, &program, row, &socket);
+                let judgement = self.judgement(&look, &program, row, direct_tether(&look, &socket));
                 let id = match open {
                     Some(id) => {
-                        if let Some(incident) = self.incidents.get_mut(&id) {
-                            incident.raise(judgement, &look);
-                        }
+                        self.raise(id, judgement, &look);
                         id
                     }
-                    None => self.open(judgement, &look, host, out),
+                    None => self.open(judgement, anchor, &look, host, out),
                 };
                 push_new(&mut joins, id);
             }
         }
+        self.on_relayed(&look, &program, host, &mut joins, out);
         if joins.is_empty() {
             self.orders.push(Order::Forget(look.key.pid));
             return;
         }
-        for id in &joins {
+        for id in joins.iter().filter(|id| !again.contains(id)) {
             if let Some(incident) = self.incidents.get_mut(id) {
                 incident.join(&look);
             }
@@ -291,7 +305,8 @@ impl Engine {
         host: &impl Host,
         out: &mut Vec<Detection>,
     ) -> Option<FindingId> {
-        if let Some(id) = self.incident_on(socket) {
+        let anchor = Anchor::of_socket(socket);
+        if let Some(id) = self.incident_at(anchor, socket) {
             return Some(id);
         }
         self.tally.one_way += 1;
@@ -313,28 +328,34 @@ impl Engine {
             }
             return None;
         };
-        if self.excused(look, Row::SecondOneWay, socket, host) {
+        if self.excused(look, Row::SecondOneWay, socket, None, host) {
             self.tally.allowed += 1;
             return None;
         }
         self.one_way.remove(&socket.inode);
-        let mut judgement = self.judgement(look, program, Row::SecondOneWay, socket);
+        let mut judgement = self.judgement(look, program, Row::SecondOneWay, direct_tether(look, socket));
         judgement.evidence.push(format!(
             "{} (pid {}) used the same socket before",
             text::escape(first.command.as_bytes()),
             first.process.pid
         ));
-        let id = self.open(judgement, look, host, out);
+        let id = self.open(judgement, anchor, look, host, out);
         if let Some(incident) = self.incidents.get_mut(&id) {
             incident.join(&first.look);
         }
         Some(id)
     }
 
-    fn judgement(&self, look: &Look, program: &Program, row: Row, socket: &Arc<Socket>) -> Judgement {
+    fn raise(&mut self, id: FindingId, judgement: Judgement, look: &Arc<Look>) {
+        if let Some(incident) = self.incidents.get_mut(&id) {
+            incident.raise(judgement, look);
+        }
+    }
+
+    fn judgement(&self, look: &Look, program: &Program, row: Row, tether: Tether) -> Judgement {
         let mut evidence = vec![format!("row {}: {}", row.number(), row.meaning())];
         let mut severity = row.severity();
-        if socket.scope() == Scope::Loopback && self.settings.loopback_lowers {
+        if tether.socket.scope() == Scope::Loopback && self.settings.loopback_lowers {
             severity = severity.lowered();
             evidence.push("the peer is on loopback, which lowers the severity by one step".into());
         }
@@ -350,18 +371,27 @@ impl Engine {
         } else if look.exe.deleted {
             evidence.push("the program's file has been deleted".into());
         }
-        Judgement { row, severity, evidence, tether: direct_tether(look, socket) }
+        Judgement { row, severity, evidence, tether }
     }
 
-    fn excused(&self, look: &Look, row: Row, socket: &Socket, host: &impl Host) -> bool {
-        let (direction, _) = direction::direction(socket, look.key.pid, host);
+    fn excused(
+        &self,
+        look: &Look,
+        row: Row,
+        socket: &Socket,
+        relay: Option<&Relay>,
+        host: &impl Host,
+    ) -> bool {
+        let holder = relay.map_or(look.key.pid, |relay| relay.process.key.pid);
+        let (direction, _) = direction::direction(socket, holder, host);
         let candidate = Candidate {
             look,
             row,
             socket,
             direction,
             scope: socket.scope(),
-            kind: TetherKind::Direct,
+            kind: if relay.is_some() { TetherKind::Relayed } else { TetherKind::Direct },
+            relay,
             on_host: self.place.mount_namespace.is_some()
                 && look.namespaces.mnt == self.place.mount_namespace
                 && look.root == b"/",
@@ -371,9 +401,12 @@ impl Engine {
         self.rules.excuse(&candidate, look.at.wall_ns).is_some()
     }
 
-    /// The incident on this very socket: inodes are used again, cookies are not.
-    fn incident_on(&self, socket: &Socket) -> Option<FindingId> {
-        let id = *self.by_socket.get(&socket.inode)?;
+    /// The incident on this anchor. Of a socket it must be this very one: inodes are used again, cookies are not.
+    fn incident_at(&self, anchor: Anchor, socket: &Socket) -> Option<FindingId> {
+        let id = *self.by_anchor.get(&anchor)?;
+        if !matches!(anchor, Anchor::Socket(_)) {
+            return self.incidents.get(&id).map(|_| id);
+        }
         let known = self.incidents.get(&id)?.socket();
         let same = known.cookie.is_none() || socket.cookie.is_none() || known.cookie == socket.cookie;
         same.then_some(id)
@@ -382,20 +415,22 @@ impl Engine {
     fn open(
         &mut self,
         mut judgement: Judgement,
+        anchor: Anchor,
         look: &Arc<Look>,
         host: &impl Host,
         out: &mut Vec<Detection>,
     ) -> FindingId {
         let socket = judgement.tether.socket.clone();
-        let id = direction::name(&self.place.boot_id, &socket);
-        let (direction, why) = direction::direction(&socket, look.key.pid, host);
+        let id = anchor.name(&self.place.boot_id, &socket);
+        let holder = judgement.tether.hops.last().map_or(look.key.pid, |hop| hop.process.pid);
+        let (direction, why) = direction::direction(&socket, holder, host);
         judgement.evidence.extend(why.map(str::to_owned));
         let restored = self.restored.remove(&id).unwrap_or_default();
         let most = self.settings.processes_max;
         let incident =
-            Incident::new(id, judgement, (direction, socket.scope()), look.clone(), restored, most);
+            Incident::new(id, anchor, judgement, (direction, socket.scope()), look.clone(), restored, most);
         self.tally.incidents += 1;
-        self.by_socket.insert(socket.inode, id);
+        self.by_anchor.insert(anchor, id);
         if let Some((_, mut evicted)) = self.incidents.insert(id, incident) {
             self.losses.push((Loss::IncidentEvicted, 1));
             self.unlist(&evicted);
@@ -505,9 +540,9 @@ impl Engine {
     }
 
     fn unlist(&mut self, incident: &Incident) {
-        let inode = incident.socket().inode;
-        if self.by_socket.get(&inode) == Some(&incident.id()) {
-            self.by_socket.remove(&inode);
+        let anchor = incident.anchor();
+        if self.by_anchor.get(&anchor) == Some(&incident.id()) {
+            self.by_anchor.remove(&anchor);
         }
         if let Some(at) = incident.listed_ns {
             self.due.remove(&(at, incident.id()));

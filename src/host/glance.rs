@@ -14,6 +14,7 @@ use rustix::fs::{AtFlags, FileType, StatxFlags, statx};
 use crate::host::socket::{Resolved, ask};
 use crate::host::undertaker::Undertaker;
 use crate::model::ids::{Inode, Pid};
+use crate::model::relay::{Channel, End};
 use crate::model::socket::Socket;
 use crate::sys::pidfd;
 
@@ -30,10 +31,37 @@ pub enum Sight {
     OtherSocket(Inode),
     /// A pipe or a FIFO, by device and inode.
     Pipe(u64, Inode),
-    /// A terminal's or pseudo-terminal's device number (`st_rdev`), and the filesystem it lies on.
-    Terminal(u64, u64),
-    /// Anything else: files, `/dev/null`, other devices.
-    Else,
+    /// A pseudo-terminal's slave.
+    Slave {
+        /// The devpts instance it lies on, by device.
+        devpts: u64,
+        /// The N of `/dev/pts/N`.
+        number: u32,
+    },
+    /// A pseudo-terminal's master; its number has to be asked.
+    Master {
+        /// The filesystem of the `ptmx` that was opened: a devpts instance, or that of `/dev`.
+        filesystem: u64,
+    },
+    /// `/dev/null`, other devices, consoles.
+    Device,
+    /// A file or directory, by device where it could be asked; closing it may take a while.
+    File(Option<u64>),
+}
+
+impl Sight {
+    /// The channel that it is an end of.
+    pub fn channel(&self) -> Option<(Channel, End)> {
+        match *self {
+            Self::Unix(inode) => Some((Channel::Unix(inode), End::Unix)),
+            // Which end of a pipe a command has on its stdio follows from which descriptor it is.
+            Self::Pipe(device, inode) => {
+                Some((Channel::Pipe(device, inode), End::Pipe { reads: true, writes: true }))
+            }
+            Self::Slave { devpts, number } => Some((Channel::Pty(devpts, number), End::Slave)),
+            _ => None,
+        }
+    }
 }
 
 /// A process's fds 0, 1 and 2 at one moment.
@@ -60,11 +88,9 @@ impl Glance {
         self.sights.iter().any(|sight| matches!(sight, Sight::Network(socket) if !socket.listening))
     }
 
-    /// Whether one of them is a socket of any kind.
-    pub fn has_socket(&self) -> bool {
-        let socket =
-            |sight: &Sight| matches!(sight, Sight::Network(_) | Sight::Unix(_) | Sight::OtherSocket(_));
-        self.sights.iter().any(socket)
+    /// Whether one of them is an end of a channel to another process.
+    pub fn has_channel(&self) -> bool {
+        self.sights.iter().any(|sight| sight.channel().is_some())
     }
 
     /// Whether all of them are closed: what a process that has just ended looks like, and, rarely, one that lives.
@@ -78,13 +104,14 @@ pub fn glance(pid: Pid, undertaker: &Undertaker) -> Result<Glance, NoGlance> {
     let process = pidfd::open(pid).map_err(reason)?;
     let mut sights = [const { Sight::Closed }; 3];
     let mut earlier: Option<(Inode, Sight)> = None;
-    for (fd, sight) in (0u8..).zip(&mut sights) {
+    for (fd, sight) in (0u32..).zip(&mut sights) {
         let duplicate = match pidfd::getfd(&process, fd) {
             Ok(duplicate) => duplicate,
             Err(error) if error.raw_os_error() == Some(libc::EBADF) => continue,
             Err(error) => return Err(reason(error)),
         };
-        *sight = see(duplicate, &mut earlier, undertaker);
+        *sight = see(&duplicate, &mut earlier);
+        lay_down(duplicate, sight, undertaker);
     }
     Ok(Glance { process, sights })
 }
@@ -96,13 +123,12 @@ fn reason(error: io::Error) -> NoGlance {
     }
 }
 
-/// Asks the duplicate, and closes it. No call here goes to a filesystem's server (AT_STATX_DONT_SYNC); what closing
-/// might is left to the undertaker.
-fn see(duplicate: OwnedFd, earlier: &mut Option<(Inode, Sight)>, undertaker: &Undertaker) -> Sight {
+/// Asks a duplicate what it is. No call here goes to a filesystem's server (AT_STATX_DONT_SYNC). `earlier`: the socket
+/// that was asked last.
+pub fn see(duplicate: &OwnedFd, earlier: &mut Option<(Inode, Sight)>) -> Sight {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-    let Ok(found) = statx(&duplicate, c"", flags, StatxFlags::TYPE | StatxFlags::INO) else {
-        undertaker.close(duplicate, None);
-        return Sight::Else;
+    let Ok(found) = statx(duplicate, c"", flags, StatxFlags::TYPE | StatxFlags::INO) else {
+        return Sight::File(None);
     };
     let inode = Inode(found.stx_ino);
     let device = rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor);
@@ -113,7 +139,7 @@ fn see(duplicate: OwnedFd, earlier: &mut Option<(Inode, Sight)>, undertaker: &Un
             {
                 return sight.clone();
             }
-            let sight = match ask(&duplicate, inode) {
+            let sight = match ask(duplicate, inode) {
                 Ok(Resolved::Network(socket)) => Sight::Network(Arc::new(socket)),
                 Ok(Resolved::Unix) => Sight::Unix(inode),
                 _ => Sight::OtherSocket(inode),
@@ -122,20 +148,24 @@ fn see(duplicate: OwnedFd, earlier: &mut Option<(Inode, Sight)>, undertaker: &Un
             sight
         }
         FileType::Fifo => Sight::Pipe(device, inode),
-        FileType::CharacterDevice if is_terminal(found.stx_rdev_major) => {
-            Sight::Terminal(rustix::fs::makedev(found.stx_rdev_major, found.stx_rdev_minor), device)
-        }
-        FileType::CharacterDevice | FileType::BlockDevice => Sight::Else,
-        _ => {
-            undertaker.close(duplicate, Some(device));
-            Sight::Else
-        }
+        // Linux `Documentation/admin-guide/devices.txt`: 136 to 143 are slaves, 256 to each; 5:2 is ptmx.
+        FileType::CharacterDevice => match (found.stx_rdev_major, found.stx_rdev_minor) {
+            (major @ 136..=143, minor) => {
+                Sight::Slave { devpts: device, number: ((major - 136) << 8) + minor }
+            }
+            (5, 2) => Sight::Master { filesystem: device },
+            _ => Sight::Device,
+        },
+        FileType::BlockDevice => Sight::Device,
+        _ => Sight::File(Some(device)),
     }
 }
 
-/// Majors of terminals: 4 and 5 tty, 136 to 143 pseudo-terminal slaves (Linux `Documentation/admin-guide/devices.txt`).
-fn is_terminal(major: u32) -> bool {
-    matches!(major, 4 | 5 | 136..=143)
+/// Closes a duplicate; what may take a while is left to the undertaker.
+pub fn lay_down(duplicate: OwnedFd, sight: &Sight, undertaker: &Undertaker) {
+    if let Sight::File(device) = sight {
+        undertaker.close(duplicate, *device);
+    }
 }
 
 #[cfg(test)]
@@ -158,7 +188,7 @@ mod tests {
         let seen = glance(Pid(child.id()), &undertaker).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(matches!(seen.sights, [Sight::Network(_), Sight::Pipe(..), Sight::Else]), "{seen:?}");
+        assert!(matches!(seen.sights, [Sight::Network(_), Sight::Pipe(..), Sight::Device]), "{seen:?}");
         assert!(matches!(glance(Pid(child.id()), &undertaker), Err(NoGlance::Vanished)));
     }
 

@@ -1,19 +1,39 @@
 //! The live machine.
 //!
-//! Owns: answering [`Host`] from `/proc`. Must not own: reading processes (`reader`), which the sensors do themselves.
+//! Owns: answering [`Host`] from `/proc`, and remembering for a short while what is dear to ask. Must not own: reading
+//! processes (`reader`), which the sensors do themselves.
 
-use crate::host::{Host, listener, reader, socket};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::host::undertaker::Undertaker;
+use crate::host::{Host, files, listener, reader, relatives, socket};
+use crate::model::clock::SECOND;
 use crate::model::ids::{Inode, Pid, ProcessKey};
+use crate::model::relay::{Channel, FileKind, Files, Relay};
 use crate::model::socket::Socket;
+use crate::sys::clock;
 
 /// Linux's own default for `net.ipv4.ip_local_port_range`.
 const EPHEMERAL_DEFAULT: (u16, u16) = (32_768, 60_999);
+/// How long a process's open files are believed: one burst of commands asks for the same few again and again.
+const FILES_NS: u64 = SECOND / 50;
+/// How many processes' open files are remembered.
+const FILES_MAX: usize = 256;
+/// How long the list of all channels on the machine is believed, and so how often it is made at most.
+const CHANNELS_NS: u64 = SECOND / 2;
+/// How many channels it has at most.
+const CHANNELS_MAX: usize = 262_144;
 
 /// The machine that this process runs on.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct LiveHost {
     own_net_ns: Option<Inode>,
     ephemeral: (u16, u16),
+    undertaker: Option<Undertaker>,
+    files: RefCell<HashMap<Pid, (u64, Arc<Files>)>>,
+    channels: RefCell<(u64, HashMap<Channel, Vec<Pid>>)>,
 }
 
 impl LiveHost {
@@ -24,7 +44,39 @@ impl LiveHost {
             let mut numbers = text.split_whitespace().map(str::parse);
             Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
         });
-        Self { own_net_ns: socket::own_namespace(), ephemeral: ephemeral.unwrap_or(EPHEMERAL_DEFAULT) }
+        Self {
+            own_net_ns: socket::own_namespace(),
+            ephemeral: ephemeral.unwrap_or(EPHEMERAL_DEFAULT),
+            undertaker: Undertaker::start().ok(),
+            files: RefCell::default(),
+            channels: RefCell::default(),
+        }
+    }
+
+    /// Goes through everybody's open files, as often as [`CHANNELS_NS`] allows.
+    fn list_channels(&self) {
+        let Some(undertaker) = &self.undertaker else { return };
+        let now = clock::now().mono_ns;
+        let mut list = self.channels.borrow_mut();
+        if list.0 != 0 && now.saturating_sub(list.0) < CHANNELS_NS {
+            return;
+        }
+        let mut channels: HashMap<Channel, Vec<Pid>> = HashMap::new();
+        for pid in relatives::everybody() {
+            let Some(files) = files::files(pid, undertaker) else { continue };
+            for file in &files.list {
+                if let FileKind::Channel(channel, _) = file.kind
+                    && channels.len() < CHANNELS_MAX
+                {
+                    let holders = channels.entry(channel.anywhere()).or_default();
+                    if holders.last() != Some(&pid) {
+                        holders.push(pid);
+                    }
+                }
+            }
+        }
+        // It is as old as its end: what it cost must not be spent again at once.
+        *list = (clock::now().mono_ns.max(1), channels);
     }
 }
 
@@ -46,5 +98,42 @@ impl Host for LiveHost {
 
     fn ephemeral_ports(&self) -> (u16, u16) {
         self.ephemeral
+    }
+
+    fn files(&self, pid: Pid) -> Option<Arc<Files>> {
+        let now = clock::now().mono_ns;
+        let mut memory = self.files.borrow_mut();
+        if let Some((at, known)) = memory.get(&pid)
+            && now.saturating_sub(*at) < FILES_NS
+        {
+            return Some(known.clone());
+        }
+        let found = Arc::new(files::files(pid, self.undertaker.as_ref()?)?);
+        if memory.len() >= FILES_MAX {
+            memory.clear();
+        }
+        memory.insert(pid, (now, found.clone()));
+        Some(found)
+    }
+
+    fn relatives(&self, pid: Pid) -> Vec<Pid> {
+        relatives::relatives(pid)
+    }
+
+    fn holders(&self, channel: Channel) -> Vec<Pid> {
+        self.list_channels();
+        self.channels.borrow().1.get(&channel.anywhere()).cloned().unwrap_or_default()
+    }
+
+    fn unix_peer(&self, owner: Pid, socket: Inode) -> Option<Inode> {
+        socket::unix_peer(owner, socket)
+    }
+
+    fn descends(&self, pid: Pid, from: Pid) -> bool {
+        relatives::descends(pid, from)
+    }
+
+    fn relay(&self, holder: &Files) -> Option<Relay> {
+        reader::relay(holder)
     }
 }

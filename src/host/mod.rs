@@ -3,6 +3,7 @@
 //! Owns: the trait [`Host`] that the engine asks, and its two implementations: the live machine and a script for
 //! tests. Must not own: deciding anything. Talks to: `/proc` and `sys`.
 
+pub mod files;
 pub mod glance;
 pub mod link;
 pub mod listener;
@@ -10,12 +11,16 @@ pub mod live;
 pub mod net_table;
 pub mod proc_dir;
 pub mod reader;
+pub mod relatives;
 pub mod scripted;
 pub mod socket;
 pub mod stat;
 pub mod undertaker;
 
-use crate::model::ids::{Pid, ProcessKey};
+use std::sync::Arc;
+
+use crate::model::ids::{Inode, Pid, ProcessKey};
+use crate::model::relay::{Channel, Files, Relay};
 use crate::model::socket::Socket;
 
 /// What the engine may ask about the machine. All of it may be out of date as soon as it is answered.
@@ -29,4 +34,22 @@ pub trait Host {
 
     /// The range of local ports that the kernel gives out by itself (`net.ipv4.ip_local_port_range`).
     fn ephemeral_ports(&self) -> (u16, u16);
+
+    /// The open files of a process; `None` if it has gone or may not be read.
+    fn files(&self, pid: Pid) -> Option<Arc<Files>>;
+
+    /// Processes near this one, those first that most likely hold the far end of its channels.
+    fn relatives(&self, pid: Pid) -> Vec<Pid>;
+
+    /// All processes that have an end of this channel, as far as known.
+    fn holders(&self, channel: Channel) -> Vec<Pid>;
+
+    /// The peer of a UNIX socket that `owner` has; `None` where there is none or it cannot be told.
+    fn unix_peer(&self, owner: Pid, socket: Inode) -> Option<Inode>;
+
+    /// Whether `pid` descends from `from`.
+    fn descends(&self, pid: Pid, from: Pid) -> bool;
+
+    /// Who holds the socket, once it is known that somebody does.
+    fn relay(&self, holder: &Files) -> Option<Relay>;
 }

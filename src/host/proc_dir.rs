@@ -80,7 +80,14 @@ impl ProcDir {
             }
         }
         content.truncate(filled.min(limit));
+        // What is kept is kept for long, and most of it is much shorter than its limit.
+        content.shrink_to_fit();
         Ok((content, filled > limit))
+    }
+
+    /// Opens something below the directory.
+    pub fn open_below(&self, name: &CStr, flags: OFlags) -> io::Result<OwnedFd> {
+        Ok(rustix::fs::openat(&self.dir, name, flags | OFlags::CLOEXEC, Mode::empty())?)
     }
 
     /// The program file, opened O_PATH: the filesystem is not asked, and the file can be read later even if the

@@ -17,8 +17,10 @@ use crate::host::undertaker::Undertaker;
 use crate::model::clock::Moment;
 use crate::model::ids::{Inode, Pid, ProcessKey};
 use crate::model::look::{
-    ANCESTORS_MAX, ARGS_BYTES_MAX, ARGS_MAX, Ancestor, Args, Cause, Exe, Look, Namespaces, Observation,
+    ANCESTORS_MAX, ARGS_BYTES_MAX, ARGS_MAX, Ancestor, Args, Cause, Exe, FileId, Look, Namespaces,
+    Observation,
 };
+use crate::model::relay::{Files, Relay};
 use crate::model::socket::SocketLookup;
 use crate::model::stdio::Backing;
 use crate::sys;
@@ -35,8 +37,8 @@ const FIRST_LOOK_LINK: usize = 64;
 pub enum FirstLook {
     /// Nothing on fds 0-2 that could matter.
     Nothing,
-    /// A socket that leads nowhere, and nothing else that could matter.
-    LocalSocket,
+    /// A pipe, a UNIX socket or a pseudo-terminal, and no network socket: somebody else may hold one.
+    Channel(Glance),
     /// A network socket, asked already: read on.
     Direct(Glance),
     /// Some socket, by its link: it has to be asked.
@@ -111,7 +113,7 @@ impl Reader {
             Ok(glance) if glance.is_blank() && !ProcDir::open(pid).is_ok_and(|dir| lives(&dir)) => {
                 FirstLook::Vanished
             }
-            Ok(glance) if glance.has_socket() => FirstLook::LocalSocket,
+            Ok(glance) if glance.has_channel() => FirstLook::Channel(glance),
             Ok(_) => FirstLook::Nothing,
             Err(NoGlance::Vanished) => FirstLook::Vanished,
             Err(NoGlance::Refused) => first_look_by_links(pid),
@@ -127,12 +129,10 @@ impl Reader {
             Some(Sight::Network(socket)) => Backing::Network(socket.clone()),
             Some(Sight::Unix(inode)) => Backing::Unix(*inode),
             Some(Sight::OtherSocket(inode)) => Backing::OtherSocket(*inode),
-            Some(Sight::Pipe(..) | Sight::Terminal(..) | Sight::Else) => {
-                match dir.and_then(|dir| dir.stdio_link(fd, &mut buffer).ok()).map(link::parse) {
-                    Some(Link::Settled(backing)) => backing,
-                    _ => Backing::Unread,
-                }
-            }
+            Some(_) => match dir.and_then(|dir| dir.stdio_link(fd, &mut buffer).ok()).map(link::parse) {
+                Some(Link::Settled(backing)) => backing,
+                _ => Backing::Unread,
+            },
         })
     }
 
@@ -227,6 +227,15 @@ impl Reader {
         look
     }
 
+    /// Who runs: the program's path, the name, the arguments. `None`: it has gone.
+    pub fn who(&self, dir: &ProcDir) -> Option<(Vec<u8>, Vec<u8>, Args)> {
+        let exe = dir.link(c"exe").ok()?;
+        let (cmdline, more) = dir.read(c"cmdline", ARGS_BYTES_MAX).ok()?;
+        let (comm, _) = dir.read(c"comm", 64).ok()?;
+        let comm = comm.strip_suffix(b"\n").map(<[u8]>::to_vec).unwrap_or(comm);
+        Some((exe, comm, args(&cmdline, more, ARGS_MAX)))
+    }
+
     /// A whole look at a process: for sweeps and for processes of an incident. The flag is that of [`Reader::stdio`].
     pub fn look(
         &self,
@@ -292,21 +301,38 @@ fn ancestors(first: Pid) -> Vec<Ancestor> {
     while pid.0 > 0 && chain.len() < ANCESTORS_MAX {
         let Ok(dir) = ProcDir::open(pid) else { break };
         let Some(stat) = dir.read(c"stat", 4096).ok().and_then(|(text, _)| Stat::parse(&text)) else { break };
-        let (cmdline, more) = dir.read(c"cmdline", ANCESTOR_ARGS_MAX).unwrap_or_default();
-        let status = dir.read(c"status", 8192).map(|(text, _)| Status::parse(&text)).unwrap_or_default();
-        let exe = exe(&dir);
-        chain.push(Ancestor {
-            key: ProcessKey { pid, start: stat.start },
-            comm: stat.comm,
-            exe_owner: exe.file.map(|file| file.owner),
-            exe: exe.path,
-            args: args(&cmdline, more, 16),
-            uid: status.credentials.uid,
-            mnt_ns: dir.namespace(c"ns/mnt", b"mnt:["),
-        });
-        pid = stat.parent;
+        let parent = stat.parent;
+        chain.push(ancestor(&dir, stat).0);
+        pid = parent;
     }
     chain
+}
+
+/// One process as part of a chain, and its program file.
+fn ancestor(dir: &ProcDir, stat: Stat) -> (Ancestor, Option<FileId>) {
+    let (cmdline, more) = dir.read(c"cmdline", ANCESTOR_ARGS_MAX).unwrap_or_default();
+    let status = dir.read(c"status", 8192).map(|(text, _)| Status::parse(&text)).unwrap_or_default();
+    let exe = exe(dir);
+    let ancestor = Ancestor {
+        key: ProcessKey { pid: dir.pid(), start: stat.start },
+        comm: stat.comm,
+        exe_owner: exe.file.map(|file| file.owner),
+        exe: exe.path,
+        args: args(&cmdline, more, 16),
+        uid: status.credentials.uid,
+        mnt_ns: dir.namespace(c"ns/mnt", b"mnt:["),
+    };
+    (ancestor, exe.file)
+}
+
+/// What is to be known of a process that holds the socket at the end of somebody else's tether.
+pub fn relay(holder: &Files) -> Option<Relay> {
+    let dir = ProcDir::open(holder.key.pid).ok()?;
+    let (text, _) = dir.read(c"stat", 4096).ok()?;
+    let stat = Stat::parse(&text).filter(|stat| stat.start == holder.key.start)?;
+    let (process, file) = ancestor(&dir, stat);
+    let root = dir.link(c"root").unwrap_or_default();
+    Some(Relay { process, file, root, sockets: holder.network_count() })
 }
 
 fn started_wall_ns(ticks: u64, at: Moment) -> u64 {

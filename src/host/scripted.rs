@@ -3,10 +3,13 @@
 //! Owns: answers set beforehand, so that whole attacks replay without a kernel. Must not own: any default that a
 //! test would depend on without seeing it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::host::Host;
-use crate::model::ids::{Pid, ProcessKey};
+use crate::model::ids::{Inode, Pid, ProcessKey};
+use crate::model::look::Ancestor;
+use crate::model::relay::{Channel, FileKind, Files, Relay};
 use crate::model::socket::Socket;
 
 /// Answers for the engine.
@@ -16,6 +19,12 @@ pub struct ScriptedHost {
     pub listening: HashSet<u32>,
     /// Processes that have ended.
     pub dead: HashSet<ProcessKey>,
+    /// Open files, by process; their `parent` is the parent.
+    pub files: HashMap<Pid, Arc<Files>>,
+    /// Peers of UNIX sockets, both ways.
+    pub peers: HashMap<Inode, Inode>,
+    /// Programs of processes.
+    pub programs: HashMap<Pid, Ancestor>,
 }
 
 impl Host for ScriptedHost {
@@ -29,5 +38,48 @@ impl Host for ScriptedHost {
 
     fn ephemeral_ports(&self) -> (u16, u16) {
         (32_768, 60_999)
+    }
+
+    fn files(&self, pid: Pid) -> Option<Arc<Files>> {
+        self.files.get(&pid).cloned()
+    }
+
+    fn relatives(&self, pid: Pid) -> Vec<Pid> {
+        self.files.get(&pid).map(|files| files.parent).into_iter().collect()
+    }
+
+    fn holders(&self, channel: Channel) -> Vec<Pid> {
+        let has = |files: &Files| {
+            files.list.iter().any(|file| matches!(file.kind, FileKind::Channel(found, _) if found.anywhere() == channel.anywhere()))
+        };
+        let mut found: Vec<Pid> =
+            self.files.iter().filter(|(_, files)| has(files)).map(|(pid, _)| *pid).collect();
+        found.sort();
+        found
+    }
+
+    fn unix_peer(&self, _owner: Pid, socket: Inode) -> Option<Inode> {
+        self.peers.get(&socket).copied()
+    }
+
+    fn descends(&self, pid: Pid, from: Pid) -> bool {
+        let mut at = pid;
+        while let Some(files) = self.files.get(&at) {
+            if files.parent == from {
+                return true;
+            }
+            at = files.parent;
+        }
+        false
+    }
+
+    fn relay(&self, holder: &Files) -> Option<Relay> {
+        let process = self.programs.get(&holder.key.pid).cloned().unwrap_or_else(|| Ancestor {
+            key: holder.key,
+            comm: holder.comm.clone(),
+            ..Ancestor::default()
+        });
+        let sockets = holder.network_count();
+        Some(Relay { process, file: None, root: b"/".to_vec(), sockets })
     }
 }

@@ -10,7 +10,7 @@ use nix::sys::socket::{SockaddrLike, SockaddrStorage, getpeername, getsockname};
 
 use crate::host::net_table;
 use crate::host::proc_dir::ProcDir;
-use crate::model::ids::{Inode, SocketCookie};
+use crate::model::ids::{Inode, Pid, SocketCookie};
 use crate::model::socket::{Address, Family, Peer, Protocol, Socket, SocketLookup, SocketType};
 use crate::sys;
 
@@ -51,7 +51,7 @@ pub fn resolve(dir: &ProcDir, fd: usize, inode: Inode, ways: &[SocketLookup]) ->
 /// Takes a duplicate and asks it. The duplicate is closed before this returns.
 fn by_duplicate(dir: &ProcDir, fd: usize, inode: Inode) -> io::Result<Resolved> {
     let process = sys::pidfd::open(dir.pid())?;
-    let socket = sys::pidfd::getfd(&process, u8::try_from(fd).unwrap_or(u8::MAX))?;
+    let socket = sys::pidfd::getfd(&process, u32::try_from(fd).unwrap_or(u32::MAX))?;
     // The process id may have passed on since the directory was opened: the socket must be the one in its link.
     if rustix::fs::fstat(&socket)?.st_ino != inode.0 {
         return Err(io::Error::from(io::ErrorKind::NotFound));
@@ -111,6 +111,21 @@ fn address(found: &SockaddrStorage) -> Option<Address> {
     Some(Address::Vsock { cid: vsock.cid(), port: vsock.port() })
 }
 
+/// The peer of a UNIX socket that `owner` has, by sock_diag in the owner's network namespace.
+pub fn unix_peer(owner: Pid, socket: Inode) -> Option<Inode> {
+    let dir = ProcDir::open(owner).ok()?;
+    in_namespace_of(&dir, || sys::sock_diag::unix_peer(socket)).flatten()
+}
+
+/// Does something in the process's network namespace.
+fn in_namespace_of<T: Send>(dir: &ProcDir, act: impl FnOnce() -> io::Result<T> + Send) -> Option<T> {
+    if dir.namespace(c"ns/net", b"net:[")? == own_namespace()? {
+        return act().ok();
+    }
+    let namespace = dir.open_below(c"ns/net", rustix::fs::OFlags::RDONLY).ok()?;
+    sys::netns::within(&namespace, act).ok()
+}
+
 /// Asks sock_diag, in the process's network namespace.
 fn by_diag(dir: &ProcDir, inode: Inode) -> Option<Resolved> {
     let ask = || -> io::Result<Option<Resolved>> {
@@ -120,13 +135,7 @@ fn by_diag(dir: &ProcDir, inode: Inode) -> Option<Resolved> {
         Ok(sys::sock_diag::find_inet(inode)?.map(Resolved::Network))
     };
     let theirs = dir.namespace(c"ns/net", b"net:[")?;
-    if theirs == own_namespace()? {
-        return with_namespace(ask().ok()??, theirs);
-    }
-    let path = format!("/proc/{}/ns/net", dir.pid());
-    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
-    let namespace = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).ok()?;
-    with_namespace(sys::netns::within(&namespace, ask).ok()??, theirs)
+    with_namespace(in_namespace_of(dir, ask)??, theirs)
 }
 
 fn with_namespace(mut found: Resolved, namespace: Inode) -> Option<Resolved> {

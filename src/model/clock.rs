@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 /// One second, in nanoseconds.
 pub const SECOND: u64 = 1_000_000_000;
+/// Nanoseconds in a millisecond.
+pub const MILLISECOND: u64 = 1_000_000;
 
 /// One point in time, on two clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

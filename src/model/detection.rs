@@ -81,6 +81,12 @@ pub enum Row {
     ShellReadsSocket,
     /// 3: watched program whose stdout and stderr are one network socket.
     WatchedOutput,
+    /// 4: shell that reads commands from stdin, input and output relayed by another process.
+    RelayedShell,
+    /// 5: watched program, input and output relayed by a network tool.
+    RelayedByTool,
+    /// 6: several different commands whose output another program relays.
+    RelayedCommands,
     /// 7: any other program, input and output on the network.
     OtherBothWays,
     /// 8: a second, different command with one descriptor on the same socket.
@@ -94,6 +100,9 @@ impl Row {
             Self::WatchedBothWays => 1,
             Self::ShellReadsSocket => 2,
             Self::WatchedOutput => 3,
+            Self::RelayedShell => 4,
+            Self::RelayedByTool => 5,
+            Self::RelayedCommands => 6,
             Self::OtherBothWays => 7,
             Self::SecondOneWay => 8,
         }
@@ -105,6 +114,9 @@ impl Row {
             Self::WatchedBothWays,
             Self::ShellReadsSocket,
             Self::WatchedOutput,
+            Self::RelayedShell,
+            Self::RelayedByTool,
+            Self::RelayedCommands,
             Self::OtherBothWays,
             Self::SecondOneWay,
         ]
@@ -115,9 +127,10 @@ impl Row {
     /// Its severity before the peer's scope is considered.
     pub fn severity(self) -> Severity {
         match self {
-            Self::WatchedBothWays => Severity::Critical,
+            Self::WatchedBothWays | Self::RelayedShell | Self::RelayedByTool => Severity::Critical,
             Self::ShellReadsSocket | Self::WatchedOutput => Severity::High,
-            Self::OtherBothWays | Self::SecondOneWay => Severity::Medium,
+            // HIGH where their input is relayed too; the engine knows.
+            Self::RelayedCommands | Self::OtherBothWays | Self::SecondOneWay => Severity::Medium,
         }
     }
 
@@ -127,6 +140,15 @@ impl Row {
             Self::WatchedBothWays => "a shell or common command has its input and output on a network socket",
             Self::ShellReadsSocket => "a shell reads its commands from a network socket",
             Self::WatchedOutput => "a shell or common command has stdout and stderr on one network socket",
+            Self::RelayedShell => {
+                "a shell reads its commands from a network socket that another process holds, and answers there"
+            }
+            Self::RelayedByTool => {
+                "a shell or common command has its input and output relayed to the network by a network tool"
+            }
+            Self::RelayedCommands => {
+                "several different commands, one after another, had their output taken by a program on the network"
+            }
             Self::OtherBothWays => "a program has its input and output on a network socket",
             Self::SecondOneWay => "several commands, one after another, used the same network socket one way",
         }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::Moment;
 use super::ids::{Gid, Inode, Pid, ProcessKey, Uid};
+use super::relay::Relayed;
 use super::stdio::Backing;
 
 /// The most arguments that are kept of one process.
@@ -159,6 +160,8 @@ pub enum Cause {
     Fork,
     /// A sweep came by.
     Sweep,
+    /// Its descriptors were found to lead to somebody else's network socket, after a look had been handed on.
+    Relay,
 }
 
 /// One look at one process.
@@ -198,6 +201,8 @@ pub struct Look {
     pub cgroup: Vec<u8>,
     /// File descriptors 0, 1 and 2.
     pub stdio: [Backing; 3],
+    /// Where fds 0-2 lead through other processes, where that was asked and something was found.
+    pub relayed: Option<Box<Relayed>>,
     /// Parents up to pid 1, nearest first.
     pub ancestors: Vec<Ancestor>,
     /// When the process started, on the wall clock; 0 if unknown.
@@ -235,6 +240,7 @@ impl Look {
             inner_pid: None,
             cgroup: Vec::new(),
             stdio: [Backing::Unread, Backing::Unread, Backing::Unread],
+            relayed: None,
             ancestors: Vec::new(),
             started_wall_ns: 0,
             unread: Vec::new(),

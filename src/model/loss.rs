@@ -22,6 +22,10 @@ pub enum Loss {
     AccessDenied,
     /// A socket on fd 0-2 of which no lookup could say what it is.
     SocketUnresolved,
+    /// Processes with pipes, UNIX sockets or terminals on fds 0-2 came faster than the relay thread took them.
+    SuspectDropped,
+    /// Such a process was gone before it could be told who holds the other end.
+    SuspectVanished,
     /// A process known to matter was dropped from the table because the table was full.
     ProcessEvicted,
     /// A socket remembered for row 8 was dropped because the table was full.
@@ -46,7 +50,7 @@ pub enum Loss {
 
 impl Loss {
     /// All of them, in the order of the counters.
-    pub const ALL: [Loss; 18] = [
+    pub const ALL: [Loss; 20] = [
         Loss::KernelOverflow,
         Loss::SequenceGap,
         Loss::SensorDeaf,
@@ -55,6 +59,8 @@ impl Loss {
         Loss::Vanished,
         Loss::AccessDenied,
         Loss::SocketUnresolved,
+        Loss::SuspectDropped,
+        Loss::SuspectVanished,
         Loss::ProcessEvicted,
         Loss::MemoryEvicted,
         Loss::IncidentEvicted,
@@ -83,6 +89,8 @@ impl Loss {
             Self::Vanished => "vanished",
             Self::AccessDenied => "access_denied",
             Self::SocketUnresolved => "socket_unresolved",
+            Self::SuspectDropped => "suspect_dropped",
+            Self::SuspectVanished => "suspect_vanished",
             Self::ProcessEvicted => "process_evicted",
             Self::MemoryEvicted => "memory_evicted",
             Self::IncidentEvicted => "incident_evicted",
@@ -109,6 +117,12 @@ impl Loss {
             Self::Vanished => "a process ended before its file descriptors could be read",
             Self::AccessDenied => "a process's files in /proc could not be read (capabilities, LSM)",
             Self::SocketUnresolved => "a socket's kind could not be found out by any means",
+            Self::SuspectDropped => {
+                "processes on pipes, UNIX sockets or terminals came faster than their other ends could be found"
+            }
+            Self::SuspectVanished => {
+                "a process on a pipe, UNIX socket or terminal ended before its other end was found"
+            }
             Self::ProcessEvicted => "more processes hang on tethers than the table holds",
             Self::MemoryEvicted => "more one-way sockets are remembered than the table holds",
             Self::IncidentEvicted => "more incidents are open than the table holds",

@@ -9,10 +9,11 @@ use super::socket::Socket;
 use super::text;
 
 /// What one file descriptor is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Backing {
     /// The descriptor is closed.
     Closed,
+    #[default]
     /// It could not be read: the process had gone, or access was refused.
     Unread,
     /// A network socket.

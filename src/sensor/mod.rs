@@ -13,4 +13,5 @@ pub mod probe;
 pub mod proc_events;
 pub mod settings;
 pub mod shared;
+pub mod suspect;
 pub mod sweep;

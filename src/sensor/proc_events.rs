@@ -26,6 +26,7 @@ use crate::sensor::error::SensorError;
 use crate::sensor::followed::Followed;
 use crate::sensor::settings::SensorSettings;
 use crate::sensor::shared::Shared;
+use crate::sensor::suspect::{Settled, Suspect};
 use crate::sensor::sweep::SweepRequest;
 use crate::stats::{Count, Stats};
 use crate::sys::clock;
@@ -62,6 +63,10 @@ pub struct Wires {
     pub orders: Receiver<FollowOrder>,
     /// Requests, to the sweep.
     pub sweeps: Sender<SweepRequest>,
+    /// Processes that somebody else may tie to the network, to the relay thread.
+    pub suspects: Sender<Suspect>,
+    /// What that thread found to lead nowhere.
+    pub settled: Arc<Settled>,
 }
 
 /// Opens the connector and starts the thread.
@@ -214,8 +219,12 @@ impl Sensor {
         let followed = self.followed.contains(pid);
         match self.reader.first_look(pid) {
             FirstLook::Nothing if !followed => self.stats.count(Count::LooksNothing),
-            FirstLook::LocalSocket if !followed => self.stats.count(Count::LooksLocalSocket),
-            FirstLook::Nothing | FirstLook::LocalSocket => self.look_at(pid, Cause::Exec),
+            FirstLook::Channel(glance) if !followed => self.suspect(pid, glance),
+            FirstLook::Channel(glance) => {
+                self.look_at(pid, Cause::Exec);
+                self.suspect(pid, glance);
+            }
+            FirstLook::Nothing => self.look_at(pid, Cause::Exec),
             FirstLook::Direct(glance) => self.look_after(pid, &glance, Cause::Exec),
             FirstLook::Socket(dir) => self.look_through(dir, followed, Cause::Exec),
             FirstLook::Vanished if followed => self.send(Event::Vanished { pid, at: clock::now() }),
@@ -249,6 +258,19 @@ impl Sensor {
             return;
         }
         self.read_later(Seen { pid: dir.pid(), dir: Some(dir), stdio, at, cause });
+    }
+
+    /// Somebody else may hold a network socket at the other end: whether that is so takes longer than there is here.
+    fn suspect(&mut self, pid: Pid, glance: Glance) {
+        let at = clock::now();
+        if self.wires.settled.has(&glance.sights, at.mono_ns) {
+            return self.stats.count(Count::LooksSettled);
+        }
+        let suspect = Suspect { pid, process: glance.process, sights: glance.sights, at };
+        match self.wires.suspects.try_send(suspect) {
+            Ok(()) => self.stats.count(Count::Suspects),
+            Err(_) => self.stats.lose(Loss::SuspectDropped, 1),
+        }
     }
 
     /// The sockets are known already, and the process counts as seen even if nothing else of it can be read.

@@ -13,3 +13,4 @@ pub mod recv;
 pub mod sched;
 pub mod sock_diag;
 pub mod sockopt;
+pub mod tty;

@@ -26,6 +26,10 @@ pub fn has_ended(process: impl AsFd) -> bool {
 
 /// A duplicate of that process's descriptor `fd` (Linux 5.6); needs CAP_SYS_PTRACE. While it is open the connection
 /// cannot end, so it must be closed at once.
-pub fn getfd(process: impl AsFd, fd: u8) -> io::Result<OwnedFd> {
-    Ok(rustix::process::pidfd_getfd(process, fd.into(), PidfdGetfdFlags::empty())?)
+pub fn getfd(process: impl AsFd, fd: u32) -> io::Result<OwnedFd> {
+    Ok(rustix::process::pidfd_getfd(
+        process,
+        i32::try_from(fd).unwrap_or(i32::MAX),
+        PidfdGetfdFlags::empty(),
+    )?)
 }

@@ -26,6 +26,13 @@ const SOCKETS_MAX: usize = 200_000;
 /// `sizeof(struct inet_diag_msg)`.
 const INET_DIAG_MSG: usize = 72;
 
+/// `sizeof(struct unix_diag_msg)`.
+const UNIX_DIAG_MSG: usize = 16;
+/// Ask for the peer (Linux `include/uapi/linux/unix_diag.h`).
+const UDIAG_SHOW_PEER: u32 = 4;
+/// The attribute with the peer's inode.
+const UNIX_DIAG_PEER: u16 = 2;
+
 /// The protocols worth asking for, with the socket type each stands for.
 const PROTOCOLS: [(u8, Protocol, SocketType); 3] = [
     (6, Protocol::Tcp, SocketType::Stream),
@@ -65,6 +72,33 @@ pub fn is_unix(inode: Inode) -> io::Result<bool> {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// The inode of a UNIX socket's peer (UDIAG_SHOW_PEER), in this network namespace. `Ok(None)`: it has none.
+pub fn unix_peer(inode: Inode) -> io::Result<Option<Inode>> {
+    let mut request = request(24, 0);
+    put(&mut request, HEADER, &[1]); // sdiag_family = AF_UNIX
+    put(&mut request, HEADER + 4, &u32::MAX.to_ne_bytes()); // every state
+    put(&mut request, HEADER + 8, &(inode.0 as u32).to_ne_bytes());
+    put(&mut request, HEADER + 12, &UDIAG_SHOW_PEER.to_ne_bytes());
+    put(&mut request, HEADER + 16, &u64::MAX.to_ne_bytes()); // no cookie
+    exchange(&request, |body| Some(decode_peer(body))).map(Option::flatten)
+}
+
+/// The peer among the attributes behind a `struct unix_diag_msg`.
+fn decode_peer(body: &[u8]) -> Option<Inode> {
+    let mut rest = body.get(UNIX_DIAG_MSG..)?;
+    while let [l0, l1, t0, t1, ..] = *rest {
+        let length = usize::from(u16::from_ne_bytes([l0, l1]));
+        let value = rest.get(4..length)?;
+        if u16::from_ne_bytes([t0, t1]) == UNIX_DIAG_PEER {
+            let inode = u32::from_ne_bytes(value.get(..4)?.try_into().ok()?);
+            return (inode != 0).then_some(Inode(inode.into()));
+        }
+        // Attributes are aligned to four bytes (netlink(3)).
+        rest = rest.get(length.next_multiple_of(4)..)?;
+    }
+    None
 }
 
 /// One inet_diag_msg.

@@ -103,7 +103,7 @@ impl Compiler {
             warn("the rule has expired", "it excuses nothing", "remove it, or give it a later date".into());
         }
         if enabled && rule.matcher.asks_unknown {
-            let what = "it asks for an image, a namespace, a pod label or a relay, which are not known yet";
+            let what = "it asks for an image, a namespace or a pod label, which are not known yet";
             warn(
                 what,
                 "it excuses nothing",
@@ -203,7 +203,9 @@ const ASKS: [(&str, Ask); 15] = [
     ("container_image", unknown),
     ("namespace", unknown),
     ("pod_label", unknown),
-    ("relay", unknown),
+    ("relay", |report, _, matcher, key, value| {
+        matcher.relay = each(report, key, value, PATH, values::path_pattern);
+    }),
 ];
 
 /// Checked, so that the rule can stay as it is until candidates carry this.

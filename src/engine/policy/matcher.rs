@@ -7,7 +7,9 @@ use std::net::IpAddr;
 
 use crate::engine::policy::Candidate;
 use crate::engine::policy::glob::{list_matches, matches};
+use crate::model::ids::Inode;
 use crate::model::look::FileId;
+use crate::model::relay::Relay;
 use crate::model::socket::{Direction, Scope};
 use crate::model::stdio::TetherKind;
 
@@ -45,7 +47,7 @@ impl Network {
 }
 
 /// All that a rule asks; what is empty is not asked.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matcher {
     /// Paths of the executable.
     pub executable: Vec<String>,
@@ -53,6 +55,8 @@ pub struct Matcher {
     pub arguments: Vec<String>,
     /// Paths of an ancestor's executable.
     pub ancestor: Vec<String>,
+    /// Paths of the relay's executable.
+    pub relay: Vec<String>,
     /// Real user ids, in the initial user namespace.
     pub user: Vec<u32>,
     /// Networks of the peer.
@@ -71,7 +75,7 @@ pub struct Matcher {
     pub row: Vec<u8>,
     /// Where.
     pub place: Option<Place>,
-    /// It asks for an image, a namespace, a pod label or a relay. Candidates do not carry those, so it never matches.
+    /// It asks for an image, a namespace or a pod label. Candidates do not carry those, so it never matches.
     pub asks_unknown: bool,
 }
 
@@ -88,6 +92,24 @@ impl Matcher {
             && self.executable_fits(candidate)
             && self.arguments_fit(candidate)
             && self.ancestor_fits(candidate)
+            && (self.relay.is_empty()
+                || candidate
+                    .relay
+                    .is_some_and(|relay| self.relay_fits(relay, candidate.host_mount_namespace)))
+    }
+
+    /// Whether it asks for a relay and nothing else, and this is one.
+    pub fn is_relay_alone(&self, relay: &Relay, host: Option<Inode>) -> bool {
+        let alone = Self { relay: self.relay.clone(), ..Self::default() };
+        !self.relay.is_empty() && *self == alone && self.relay_fits(relay, host)
+    }
+
+    fn relay_fits(&self, relay: &Relay, host: Option<Inode>) -> bool {
+        host.is_some()
+            && relay.process.mnt_ns == host
+            && relay.root == b"/"
+            && relay.file.is_some_and(only_root_writes)
+            && any(&self.relay, &relay.process.exe)
     }
 
     fn place_fits(&self, candidate: &Candidate<'_>) -> bool {

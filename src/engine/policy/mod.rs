@@ -19,6 +19,7 @@ use crate::model::detection::Row;
 use crate::model::ids::Inode;
 use crate::model::look::Look;
 use crate::model::problem::Problem;
+use crate::model::relay::Relay;
 use crate::model::socket::{Direction, Scope, Socket};
 use crate::model::stdio::TetherKind;
 
@@ -62,6 +63,8 @@ pub struct Candidate<'a> {
     pub scope: Scope,
     /// Direct or relayed.
     pub kind: TetherKind,
+    /// Who holds the socket, where the process does not itself.
+    pub relay: Option<&'a Relay>,
     /// In the host's mount namespace, with the host's root directory.
     pub on_host: bool,
     /// The host's mount namespace.
@@ -117,6 +120,16 @@ impl RuleSet {
     pub fn excuse(&self, candidate: &Candidate<'_>, now_wall_ns: u64) -> Option<&Rule> {
         let rule = self.rules.iter().find(|rule| {
             rule.expires_ns.is_none_or(|end| now_wall_ns < end) && rule.matcher.matches(candidate)
+        })?;
+        rule.hits.fetch_add(1, Ordering::Relaxed);
+        Some(rule)
+    }
+
+    /// The first rule that excuses everything that this relay relays, whatever it is: it asks for nothing but the relay.
+    /// The hit is counted.
+    pub fn excuse_relay(&self, relay: &Relay, host: Option<Inode>, now_wall_ns: u64) -> Option<&Rule> {
+        let rule = self.rules.iter().find(|rule| {
+            rule.expires_ns.is_none_or(|end| now_wall_ns < end) && rule.matcher.is_relay_alone(relay, host)
         })?;
         rule.hits.fetch_add(1, Ordering::Relaxed);
         Some(rule)

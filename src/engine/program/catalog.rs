@@ -107,6 +107,23 @@ pub const GROUPS: [(Group, &str); 8] = [
     ),
 ];
 
+/// Commands of other groups that tell about the machine, or bring something onto it or away.
+const ALSO_DISCOVERY: &str =
+    "ls dir vdir pwd stat readlink realpath grep egrep fgrep rg tar dd cp scp file du";
+
+/// Whether a name stands for discovery (ATT&CK TA0007) or transfer (T1105, T1048).
+pub fn is_discovery(name: &str) -> bool {
+    let group = |wanted: Group| {
+        GROUPS
+            .iter()
+            .any(|(group, names)| *group == wanted && names.split_whitespace().any(|known| known == name))
+    };
+    group(Group::Recon)
+        || group(Group::FileReader)
+        || group(Group::NetworkTool)
+        || ALSO_DISCOVERY.split_whitespace().any(|known| known == name)
+}
+
 /// Names, shipped and configured.
 #[derive(Clone, Debug)]
 pub struct Catalog {

@@ -68,6 +68,11 @@ impl Catalog {
         Self { names: Names::new(commands, shells, ignore) }
     }
 
+    /// Whether a name stands for discovery or transfer.
+    pub fn is_discovery(name: &str) -> bool {
+        catalog::is_discovery(name)
+    }
+
     /// Says what runs. Never fails: what cannot be told is the executable itself.
     pub fn identify(&self, exe_path: &[u8], comm: &[u8], argv: &[Vec<u8>]) -> Program {
         let argv: Vec<&[u8]> = argv.iter().map(Vec::as_slice).collect();

@@ -1,0 +1,235 @@
+//! From a command's pipe, FIFO, UNIX socket or pseudo-terminal to the process that holds a network socket.
+//!
+//! Owns: the search: breadth first, over at most [`HOPS_MAX`] channels, with a bound on how many processes are asked.
+//! Must not own: reading processes ([`Host`] does), verdicts. Pure: whole searches replay from scripts.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use crate::host::Host;
+use crate::model::ids::Pid;
+use crate::model::relay::{Channel, End, FileKind, Files, Flow, Way};
+use crate::model::socket::Socket;
+use crate::model::stdio::{Backing, Hop};
+
+/// The most channels between a command and the socket.
+pub const HOPS_MAX: usize = 6;
+/// The most channels of one process that are followed on.
+const BRANCHES_MAX: usize = 16;
+/// The most processes asked in one search.
+const PROCESSES_MAX: usize = 1024;
+
+/// What is searched for.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// The command.
+    pub command: Pid,
+    /// Which way bytes go.
+    pub flow: Flow,
+    /// Also count a socket whose holder was started by a process in between: a program that starts ssh for its own
+    /// connection is no relay of its other children, but a shell that waits for commands at its far end is one.
+    pub through_starters: bool,
+}
+
+/// Finds the nearest way from the channel on a command's descriptor to a network socket.
+pub fn resolve(question: Question, first: (u32, Channel), host: &impl Host) -> Option<Way> {
+    let command = host.files(question.command)?;
+    let near = host.relatives(question.command);
+    let mut search = Search { question, host, near, left: PROCESSES_MAX, seen: HashSet::new() };
+    let start = Hop {
+        process: command.key,
+        comm: command.comm.clone(),
+        fds: vec![first.0],
+        backing: backing(first.1, End::Slave),
+    };
+    search.seen.insert(first.1.anywhere());
+    let end = command.list.iter().find_map(|file| match file.kind {
+        FileKind::Channel(channel, end) if file.fd == first.0 && channel == first.1 => Some(end),
+        _ => None,
+    });
+    let mut queue = VecDeque::from([Step {
+        holder: question.command,
+        channel: first.1,
+        end: end.unwrap_or(End::Slave),
+        hops: vec![start],
+    }]);
+    while let Some(step) = queue.pop_front() {
+        if let Some((hops, holder, socket)) = search.across(&step, &mut queue) {
+            let relay = Arc::new(host.relay(&holder)?);
+            return Some(Way { hops, socket, relay, first: first.1 });
+        }
+    }
+    None
+}
+
+/// One end that has been reached; the far end comes next.
+struct Step {
+    holder: Pid,
+    channel: Channel,
+    end: End,
+    hops: Vec<Hop>,
+}
+
+struct Search<'a, H> {
+    question: Question,
+    host: &'a H,
+    near: Vec<Pid>,
+    left: usize,
+    seen: HashSet<Channel>,
+}
+
+impl<H: Host> Search<'_, H> {
+    /// Goes to the far end of one channel: either somebody there holds a network socket, or their other channels are
+    /// put on the queue.
+    fn across(
+        &mut self,
+        step: &Step,
+        queue: &mut VecDeque<Step>,
+    ) -> Option<(Vec<Hop>, Arc<Files>, Arc<Socket>)> {
+        let far = self.far_end(step)?;
+        let mut waiting = Vec::new();
+        for (holder, fds, end) in self.holders(step, far) {
+            let mut hops = step.hops.clone();
+            hops.push(Hop {
+                process: holder.key,
+                comm: holder.comm.clone(),
+                fds,
+                backing: backing(far, end),
+            });
+            // Of several sockets the newest is the likeliest: cookies count up.
+            let newest = holder.networks().max_by_key(|(fd, socket)| (socket.cookie, *fd));
+            if let Some((fd, socket)) = newest {
+                let socket = socket.clone();
+                hops.push(Hop {
+                    process: holder.key,
+                    comm: holder.comm.clone(),
+                    fds: vec![fd],
+                    backing: Backing::Network(socket.clone()),
+                });
+                return Some((hops, holder, socket));
+            }
+            waiting.push((holder, hops));
+        }
+        for (holder, hops) in waiting {
+            if hops.len() >= 2 * HOPS_MAX {
+                continue;
+            }
+            for (fd, channel, end) in onward(&holder, self.question.flow).take(BRANCHES_MAX) {
+                if !self.seen.insert(channel.anywhere()) {
+                    continue;
+                }
+                let mut hops = hops.clone();
+                hops.push(Hop {
+                    process: holder.key,
+                    comm: holder.comm.clone(),
+                    fds: vec![fd],
+                    backing: backing(channel, end),
+                });
+                queue.push_back(Step { holder: holder.key.pid, channel, end, hops });
+            }
+        }
+        None
+    }
+
+    /// The channel as the far side has it.
+    fn far_end(&self, step: &Step) -> Option<Channel> {
+        match step.channel {
+            Channel::Unix(inode) => self.host.unix_peer(step.holder, inode).map(Channel::Unix),
+            channel => Some(channel),
+        }
+    }
+
+    /// Who has the far end, with the descriptors: those near the command first; everybody only if none of them has.
+    fn holders(&mut self, step: &Step, far: Channel) -> Vec<(Arc<Files>, Vec<u32>, End)> {
+        let mut found = Vec::new();
+        for pid in self.near.clone() {
+            found.extend(self.holds(pid, step, far));
+        }
+        if found.is_empty() {
+            for pid in self.host.holders(far) {
+                if !self.near.contains(&pid) {
+                    found.extend(self.holds(pid, step, far));
+                }
+            }
+        }
+        found
+    }
+
+    fn holds(&mut self, pid: Pid, step: &Step, far: Channel) -> Option<(Arc<Files>, Vec<u32>, End)> {
+        // Who has both ends of a channel is not its far side.
+        if pid == step.holder || pid == self.question.command || self.left == 0 {
+            return None;
+        }
+        self.left -= 1;
+        let files = self.host.files(pid)?;
+        let mut fds = Vec::new();
+        let mut end = None;
+        for file in &files.list {
+            if let FileKind::Channel(channel, its) = file.kind
+                && is_far(channel, its, far, step.end, self.question.flow)
+            {
+                fds.push(file.fd);
+                end = Some(its);
+            }
+        }
+        let end = end?;
+        // What a command started is its own doing, and so, unless asked otherwise, what somebody in between started.
+        let command = self.question.command;
+        let started = self.host.descends(pid, command)
+            || (step.holder != command
+                && !self.question.through_starters
+                && self.host.descends(pid, step.holder));
+        (!started).then_some((files, fds, end))
+    }
+}
+
+/// Whether an open file is the far side of the channel for bytes that go this way.
+fn is_far(channel: Channel, end: End, far: Channel, near: End, flow: Flow) -> bool {
+    let same = match (channel, far) {
+        // Through /dev/ptmx a master does not show its devpts instance: then the number has to do.
+        (Channel::Pty(a, m), Channel::Pty(b, n)) => {
+            m == n && (a == b || end == End::Master || near == End::Master)
+        }
+        (a, b) => a == b,
+    };
+    same && match (near, end) {
+        (End::Slave, End::Master) | (End::Master, End::Slave) | (End::Unix, End::Unix) => true,
+        (_, End::Pipe { reads, writes }) => match flow {
+            Flow::In => writes,
+            Flow::Out => reads,
+        },
+        // The command's own end is not always known any more.
+        (End::Slave, End::Unix) => true,
+        _ => false,
+    }
+}
+
+/// The channels of a process that bytes can come from, or go on to, once they are with it.
+fn onward(files: &Files, flow: Flow) -> impl Iterator<Item = (u32, Channel, End)> {
+    files.list.iter().filter_map(move |file| match file.kind {
+        FileKind::Channel(channel, end) => {
+            let goes_on = match (end, flow) {
+                (End::Pipe { reads, .. }, Flow::In) => reads,
+                (End::Pipe { writes, .. }, Flow::Out) => writes,
+                _ => true,
+            };
+            goes_on.then_some((file.fd, channel, end))
+        }
+        _ => None,
+    })
+}
+
+fn backing(channel: Channel, end: End) -> Backing {
+    match (channel, end) {
+        (Channel::Pipe(_, inode), _) => Backing::Pipe(inode),
+        (Channel::Unix(inode), _) => Backing::Unix(inode),
+        (Channel::Pty(_, number), End::Master) => {
+            Backing::Other(format!("/dev/ptmx of /dev/pts/{number}").into())
+        }
+        (Channel::Pty(_, number), _) => Backing::PtySlave(number),
+    }
+}
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;

@@ -1,0 +1,158 @@
+//! Searches, replayed from scripts.
+
+use super::*;
+use crate::host::scripted::ScriptedHost;
+use crate::model::ids::{Inode, ProcessKey, SocketCookie, StartTime};
+use crate::model::relay::OpenFile;
+use crate::model::socket::{Address, Family, Peer, Protocol, SocketLookup, SocketType};
+
+fn network(inode: u64) -> FileKind {
+    FileKind::Network(Arc::new(Socket {
+        inode: Inode(inode),
+        cookie: Some(SocketCookie(inode)),
+        family: Family::Inet,
+        kind: SocketType::Stream,
+        protocol: Protocol::Tcp,
+        local: None,
+        peer: Peer::Connected(Address::Ip("203.0.113.9:4444".parse().unwrap())),
+        listening: false,
+        net_ns: None,
+        found_by: SocketLookup::Getfd,
+    }))
+}
+
+const fn pipe(inode: u64) -> Channel {
+    Channel::Pipe(9, Inode(inode))
+}
+
+fn reads(inode: u64) -> FileKind {
+    FileKind::Channel(pipe(inode), End::Pipe { reads: true, writes: false })
+}
+
+fn writes(inode: u64) -> FileKind {
+    FileKind::Channel(pipe(inode), End::Pipe { reads: false, writes: true })
+}
+
+fn unix(inode: u64) -> FileKind {
+    FileKind::Channel(Channel::Unix(Inode(inode)), End::Unix)
+}
+
+fn slave(number: u32) -> FileKind {
+    FileKind::Channel(Channel::Pty(24, number), End::Slave)
+}
+
+fn master(number: u32) -> FileKind {
+    FileKind::Channel(Channel::Pty(6, number), End::Master)
+}
+
+fn host(processes: &[(u32, u32, &[(u32, FileKind)])]) -> ScriptedHost {
+    let mut host = ScriptedHost::default();
+    for (pid, parent, files) in processes {
+        let list = files.iter().map(|(fd, kind)| OpenFile { fd: *fd, kind: kind.clone() }).collect();
+        let key = ProcessKey { pid: Pid(*pid), start: StartTime(u64::from(*pid)) };
+        let files = Files { key, comm: b"x".to_vec(), parent: Pid(*parent), list, complete: true };
+        host.files.insert(Pid(*pid), Arc::new(files));
+    }
+    host
+}
+
+fn ask(
+    host: &ScriptedHost,
+    command: u32,
+    fd: u32,
+    flow: Flow,
+    through_starters: bool,
+) -> Option<(u32, usize)> {
+    let question = Question { command: Pid(command), flow, through_starters };
+    let files = host.files.get(&Pid(command)).unwrap().clone();
+    let channel = files.list.iter().find_map(|file| match file.kind {
+        FileKind::Channel(channel, _) if file.fd == fd => Some(channel),
+        _ => None,
+    })?;
+    let way = resolve(question, (fd, channel), host)?;
+    assert_eq!(way.hops.last().map(|hop| hop.process.pid), Some(way.relay.process.key.pid));
+    Some((way.relay.process.key.pid.0, way.hops.len()))
+}
+
+#[test]
+fn a_fifo_and_netcat() {
+    // mkfifo f; sh <f 2>&1 | nc >f
+    let host = host(&[
+        (10, 1, &[]),
+        (11, 10, &[(0, reads(5)), (1, writes(6)), (2, writes(6))]),
+        (12, 10, &[(0, reads(6)), (1, writes(5)), (3, network(70))]),
+    ]);
+    assert_eq!(ask(&host, 11, 0, Flow::In, false), Some((12, 3)));
+    assert_eq!(ask(&host, 11, 1, Flow::Out, false), Some((12, 3)));
+}
+
+#[test]
+fn filters_and_a_terminal_in_between() {
+    let host = host(&[
+        (10, 1, &[(3, network(70)), (4, master(2))]),
+        (11, 1, &[(0, slave(2)), (1, writes(8))]),
+        (12, 1, &[(0, reads(8)), (1, writes(9))]),
+        (13, 1, &[(0, reads(9))]),
+    ]);
+    assert_eq!(ask(&host, 13, 0, Flow::In, false), Some((10, 7)));
+    assert_eq!(ask(&host, 11, 0, Flow::In, false), Some((10, 3)));
+    assert_eq!(ask(&host, 11, 1, Flow::Out, false), None, "nothing of it goes to the network");
+}
+
+#[test]
+fn both_sides_of_a_pair() {
+    let mut host =
+        host(&[(10, 1, &[(5, unix(2)), (7, network(70))]), (11, 10, &[(0, unix(1)), (1, unix(1))])]);
+    assert_eq!(ask(&host, 11, 0, Flow::In, false), None, "the peer is not known");
+    host.peers.insert(Inode(1), Inode(2));
+    assert_eq!(ask(&host, 11, 1, Flow::Out, false), Some((10, 3)));
+}
+
+#[test]
+fn what_a_program_started_for_itself_is_no_relay() {
+    // git starts ssh and talks to it through pipes; its other child's output goes to git.
+    let host = host(&[
+        (10, 1, &[(0, slave(1)), (4, writes(21)), (5, reads(22)), (6, reads(31))]),
+        (11, 10, &[(0, reads(21)), (1, writes(22)), (3, network(70))]),
+        (12, 10, &[(0, reads(22)), (1, writes(31))]),
+    ]);
+    assert_eq!(ask(&host, 12, 0, Flow::In, false), Some((11, 3)), "one direction is there");
+    assert_eq!(ask(&host, 12, 1, Flow::Out, false), None, "the other is git's own doing");
+    assert_eq!(ask(&host, 12, 1, Flow::Out, true), Some((11, 5)));
+    assert_eq!(ask(&host, 10, 4, Flow::Out, true), None, "a command's own child is never its relay");
+}
+
+#[test]
+fn loops_end() {
+    let host = host(&[
+        (10, 1, &[(0, reads(1)), (1, writes(2))]),
+        (11, 1, &[(0, reads(2)), (1, writes(1))]),
+        (12, 1, &[(0, reads(1)), (1, writes(1))]),
+    ]);
+    assert_eq!(ask(&host, 10, 0, Flow::In, true), None);
+}
+
+#[test]
+fn the_chain_is_bounded() {
+    let mut chain: Vec<(u32, u32, Vec<(u32, FileKind)>)> = vec![(10, 1, vec![(0, reads(100))])];
+    for i in 0..20u64 {
+        let pid = 11 + u32::try_from(i).unwrap();
+        chain.push((pid, 1, vec![(1, writes(100 + i)), (0, reads(101 + i))]));
+    }
+    chain.push((98, 1, vec![(1, writes(110)), (3, network(71))]));
+    chain.push((99, 1, vec![(1, writes(104)), (3, network(70))]));
+    let long: Vec<(u32, u32, &[(u32, FileKind)])> =
+        chain.iter().map(|(a, b, c)| (*a, *b, c.as_slice())).collect();
+    let mut far = host(&long);
+    assert_eq!(ask(&far, 10, 0, Flow::In, false), Some((99, 11)), "five pipes");
+    far.files.remove(&Pid(99));
+    assert!(ask(&far, 10, 0, Flow::In, false).is_none(), "more pipes than are followed");
+}
+
+#[test]
+fn a_listener_is_no_relay() {
+    let FileKind::Network(socket) = network(70) else { panic!() };
+    let listener = FileKind::Network(Arc::new(Socket { listening: true, ..Socket::clone(&socket) }));
+    let host = host(&[(10, 1, &[(3, listener), (4, writes(5))]), (11, 10, &[(0, reads(5))])]);
+    assert_eq!(ask(&host, 11, 0, Flow::In, false), None);
+}

@@ -1,0 +1,94 @@
+//! Processes whose stdin or stdout somebody else holds the other end of.
+//!
+//! Owns: what the sensor hands on of them, and the memory of channels that were found to lead nowhere, which the sensor
+//! asks before it hands anything on. Must not own: finding out where they lead.
+
+use std::hash::{BuildHasher, RandomState};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::host::glance::Sight;
+use crate::model::clock::Moment;
+use crate::model::ids::Pid;
+
+/// How many answers are remembered.
+const SLOTS: usize = 4096;
+/// The part of a slot that is the time; the rest is the question.
+const TIME_BITS: u64 = (1 << 24) - 1;
+/// Nanoseconds in one step of that time: 67 ms. It comes round after 13 days.
+const STEP_SHIFT: u32 = 26;
+/// Steps that an answer holds for: about a second.
+const HOLDS: u64 = 15;
+
+/// A process that executed something with a pipe, a UNIX socket or a pseudo-terminal on fds 0-2, and no network socket.
+#[derive(Debug)]
+pub struct Suspect {
+    /// Who.
+    pub pid: Pid,
+    /// Bound to that life of it.
+    pub process: OwnedFd,
+    /// Its fds 0-2.
+    pub sights: [Sight; 3],
+    /// When they were read.
+    pub at: Moment,
+}
+
+/// What was found to lead nowhere a short while ago. One word a slot, so that no reader sees half of an answer; the
+/// hash is seeded, so that nobody can make two questions share one.
+#[derive(Debug)]
+pub struct Settled {
+    seed: RandomState,
+    slots: Vec<AtomicU64>,
+}
+
+impl Default for Settled {
+    fn default() -> Self {
+        Self { seed: RandomState::new(), slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect() }
+    }
+}
+
+impl Settled {
+    /// Whether these descriptors led nowhere a short while ago.
+    pub fn has(&self, sights: &[Sight; 3], now_ns: u64) -> bool {
+        let (place, word) = self.question(sights);
+        let Some(slot) = self.slots.get(place) else { return false };
+        let found = slot.load(Ordering::Relaxed);
+        let age = step(now_ns).wrapping_sub(found) & TIME_BITS;
+        found & !TIME_BITS == word && found != 0 && age < HOLDS
+    }
+
+    /// They lead nowhere.
+    pub fn settle(&self, sights: &[Sight; 3], now_ns: u64) {
+        let (place, word) = self.question(sights);
+        if let Some(slot) = self.slots.get(place) {
+            slot.store(word | step(now_ns), Ordering::Relaxed);
+        }
+    }
+
+    fn question(&self, sights: &[Sight; 3]) -> (usize, u64) {
+        let hash = self.seed.hash_one(sights.each_ref().map(Sight::channel));
+        (hash as usize % SLOTS, (hash & !TIME_BITS).max(TIME_BITS + 1))
+    }
+}
+
+fn step(now_ns: u64) -> u64 {
+    (now_ns >> STEP_SHIFT) & TIME_BITS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ids::Inode;
+
+    #[test]
+    fn an_answer_holds_for_a_while() {
+        let settled = Settled::default();
+        let sights = |inode| [Sight::Pipe(9, Inode(inode)), Sight::Device, Sight::Closed];
+        let now = 77_000_000_000;
+        assert!(!settled.has(&sights(1), now));
+        settled.settle(&sights(1), now);
+        assert!(settled.has(&sights(1), now + 500_000_000));
+        assert!(!settled.has(&sights(2), now));
+        assert!(!settled.has(&sights(1), now + 2_000_000_000));
+    }
+}

@@ -3,7 +3,7 @@
 //! Owns: the loop, and which events lead to a look. Must not own: the socket's set-up, the reading of processes, the
 //! verdict. It never waits for anybody: a full channel is a counted loss.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -23,6 +23,7 @@ use crate::sensor::budget::Budget;
 use crate::sensor::connector::Connector;
 use crate::sensor::error::SensorError;
 use crate::sensor::followed::Followed;
+use crate::sensor::sequence::Sequences;
 use crate::sensor::settings::SensorSettings;
 use crate::sensor::shared::Shared;
 use crate::sensor::sweep::SweepRequest;
@@ -63,6 +64,15 @@ pub struct Wires {
     pub sweeps: Sender<SweepRequest>,
 }
 
+impl Wires {
+    /// Counts a loss, tells the engine of it, and asks for a sweep.
+    pub fn lose(&self, stats: &Stats, loss: Loss, count: u64) {
+        stats.lose(loss, count);
+        let _ = self.events.try_send(Event::Lost { loss, count, at: clock::now() });
+        let _ = self.sweeps.try_send(SweepRequest { everything: true });
+    }
+}
+
 /// Opens the connector and starts the thread.
 pub fn spawn(
     settings: SensorSettings,
@@ -88,7 +98,7 @@ pub fn spawn(
                 budget,
                 reader,
                 followed: Followed::default(),
-                sequences: HashMap::new(),
+                sequences: Sequences::default(),
                 next_check_ns: 0,
                 fresh: Vec::new(),
                 seen: VecDeque::new(),
@@ -108,7 +118,7 @@ struct Sensor {
     budget: Budget,
     reader: Reader,
     followed: Followed,
-    sequences: HashMap<u32, u32>,
+    sequences: Sequences,
     next_check_ns: u64,
     /// Followed since the last filter.
     fresh: Vec<Pid>,
@@ -178,7 +188,7 @@ impl Sensor {
     }
 
     fn on_message(&mut self, message: Message) {
-        self.check_sequence(message);
+        self.sequences.check(message, &self.stats, &self.wires);
         match message.what {
             What::Exec { pid } => {
                 self.stats.count(Count::Execs);
@@ -342,17 +352,6 @@ impl Sensor {
         self.apply_filter();
     }
 
-    /// Each processor numbers its messages upwards. Gaps are what the filter kept back or the kernel dropped, and the
-    /// drop counter says which; a number that does not rise means that something else is wrong.
-    fn check_sequence(&mut self, message: Message) {
-        if let Some(before) = self.sequences.insert(message.cpu, message.sequence) {
-            let step = message.sequence.wrapping_sub(before);
-            if step == 0 || step > u32::MAX / 2 {
-                self.lost(Loss::SequenceGap, 1);
-            }
-        }
-    }
-
     fn check(&mut self) {
         let now = clock::now();
         if now.mono_ns < self.next_check_ns {
@@ -382,9 +381,7 @@ impl Sensor {
     }
 
     fn lost(&mut self, loss: Loss, count: u64) {
-        self.stats.lose(loss, count);
-        let _ = self.wires.events.try_send(Event::Lost { loss, count, at: clock::now() });
-        let _ = self.wires.sweeps.try_send(SweepRequest { everything: true });
+        self.wires.lose(&self.stats, loss, count);
     }
 
     fn send(&mut self, event: Event) {

@@ -5,13 +5,16 @@
 use sha2::{Digest, Sha256};
 
 use crate::host::Host;
-use crate::model::ids::{FindingId, Pid};
+use crate::model::ids::FindingId;
+use crate::model::look::Look;
 use crate::model::socket::{Direction, Peer, Socket};
 
-/// Inbound when somebody listens on the local port there. A bind shell that serves one caller closes its listener
-/// first: then the ports decide, an own one outside the range the kernel gives out and a peer's inside it.
-pub fn direction(socket: &Socket, user: Pid, host: &impl Host) -> (Direction, Option<&'static str>) {
-    if host.listened_on(socket, user) == Some(true) {
+/// Inbound when somebody listens on the local port there: as the look says, which was taken while the process lived, and
+/// the host only where it does not. A bind shell that serves one caller closes its listener first: then the ports
+/// decide, an own one outside the range the kernel gives out and a peer's inside it.
+pub fn direction(socket: &Socket, look: &Look, host: &impl Host) -> (Direction, Option<&'static str>) {
+    let listened = look.listened_on(socket.inode).or_else(|| host.listened_on(socket, look.key.pid));
+    if listened == Some(true) {
         return (Direction::Inbound, None);
     }
     let Some(local) = socket.local else { return (Direction::Outbound, None) };

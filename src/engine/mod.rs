@@ -354,7 +354,7 @@ impl Engine {
     }
 
     fn excused(&self, look: &Look, row: Row, socket: &Socket, host: &impl Host) -> bool {
-        let (direction, _) = direction::direction(socket, look.key.pid, host);
+        let (direction, _) = direction::direction(socket, look, host);
         let candidate = Candidate {
             look,
             row,
@@ -388,7 +388,7 @@ impl Engine {
     ) -> FindingId {
         let socket = judgement.tether.socket.clone();
         let id = direction::name(&self.place.boot_id, &socket);
-        let (direction, why) = direction::direction(&socket, look.key.pid, host);
+        let (direction, why) = direction::direction(&socket, look, host);
         judgement.evidence.extend(why.map(str::to_owned));
         let restored = self.restored.remove(&id).unwrap_or_default();
         let most = self.settings.processes_max;

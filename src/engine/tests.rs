@@ -362,6 +362,23 @@ fn directions() {
     let found = script.exec(10, 1, &["sh"], [tied(5), tied(5), tied(5)]);
     assert_eq!(found[0].direction, Direction::Inbound);
 
+    // What the look says was seen while the process lived: the host is not asked about that socket.
+    for (listed, listened, expected) in [
+        (7, vec![(Inode(7), true)], Direction::Inbound),
+        (8, vec![(Inode(8), false)], Direction::Outbound),
+        (9, vec![(Inode(99), false)], Direction::Inbound),
+        (10, Vec::new(), Direction::Inbound),
+    ] {
+        let mut script = Script::new();
+        if listed != 7 {
+            script.host.listening.insert(40_000);
+        }
+        let mut look = script.look(50, 1, &["sh"], [tied(listed), tied(listed), tied(listed)]);
+        look.listened = listened;
+        let found = script.handle(Event::Look(Box::new(look)));
+        assert_eq!(found[0].direction, expected, "socket {listed}");
+    }
+
     // A bind shell whose listener has closed.
     let mut bind = Socket::clone(&socket(6, "203.0.113.9:50000"));
     bind.local = Some(Address::Ip("192.0.2.1:4444".parse().unwrap()));

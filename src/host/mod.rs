@@ -5,6 +5,7 @@
 
 pub mod link;
 pub mod listener;
+pub mod listening;
 pub mod live;
 pub mod net_table;
 pub mod proc_dir;

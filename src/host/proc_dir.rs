@@ -83,6 +83,11 @@ impl ProcDir {
         super::link::bracketed(text, prefix)
     }
 
+    /// A namespace itself (`ns/net`), to go there.
+    pub fn namespace_handle(&self, name: &CStr) -> io::Result<OwnedFd> {
+        Ok(rustix::fs::openat(&self.dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+    }
+
     /// The protocol's name of a socket on fd 0, 1 or 2 (`TCP`, `UDPv6`, `UNIX-STREAM`), which needs no ptrace access
     /// and no other descriptor (Linux `net/socket.c`, `sockfs_xattr_get`).
     pub fn protocol_name<'b>(&self, fd: usize, buffer: &'b mut [u8]) -> Option<&'b [u8]> {

@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use crate::host::link::{self, Link};
+use crate::host::listening::Listening;
 use crate::host::proc_dir::{ProcDir, file_id};
 use crate::host::socket::{self, Resolved};
 use crate::host::stat::{Stat, Status, parse_login};
@@ -80,17 +81,24 @@ fn refused(error: &io::Error) -> bool {
 }
 
 /// Reads processes; holds how sockets are to be found out about.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Reader {
     ways: Vec<SocketLookup>,
     /// The chain above the parent that was asked for last: siblings come in bursts.
     chain: RefCell<Vec<Ancestor>>,
+    /// Where set, the look says whether somebody listens on its sockets' ports.
+    listening: RefCell<Option<Listening>>,
 }
 
 impl Reader {
     /// A reader that tries these lookups, in order.
     pub fn new(ways: Vec<SocketLookup>) -> Self {
-        Self { ways, chain: RefCell::new(Vec::new()) }
+        Self { ways, chain: RefCell::default(), listening: RefCell::default() }
+    }
+
+    /// The same, whose looks also say whether somebody listens.
+    pub fn asking(self, listening: Listening) -> Self {
+        Self { listening: RefCell::new(Some(listening)), ..self }
     }
 
     /// Fds 0-2, sockets resolved. The flag: some socket could not be.
@@ -147,6 +155,7 @@ impl Reader {
             Ok((text, more)) => look.args = args(&text, more, ARGS_MAX),
             Err(_) => look.unread.push("cmdline"),
         }
+        look.listened = self.listened(&look.stdio, dir, at);
         let stat = match dir.read(c"stat", 4096) {
             Ok((text, _)) => Stat::parse(&text),
             Err(_) => None,
@@ -182,6 +191,20 @@ impl Reader {
         };
         look.ancestors = self.ancestors(stat.parent);
         look
+    }
+
+    fn listened(&self, stdio: &[Backing; 3], dir: &ProcDir, at: Moment) -> Vec<(Inode, bool)> {
+        let mut known: Vec<(Inode, bool)> = Vec::new();
+        let mut listening = self.listening.borrow_mut();
+        let Some(listening) = listening.as_mut() else { return known };
+        for socket in stdio.iter().filter_map(Backing::network) {
+            if known.iter().all(|(inode, _)| *inode != socket.inode)
+                && let Some(answer) = listening.ask(socket, dir, at.mono_ns)
+            {
+                known.push((socket.inode, answer));
+            }
+        }
+        known
     }
 
     /// A whole look at a process: for sweeps and for processes of an incident. The flag is that of [`Reader::stdio`].

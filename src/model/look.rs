@@ -198,6 +198,9 @@ pub struct Look {
     pub cgroup: Vec<u8>,
     /// File descriptors 0, 1 and 2.
     pub stdio: [Backing; 3],
+    /// Of its network sockets, by inode: whether somebody listened on the local port while the process lived. A socket
+    /// is missing where that was not asked or not answered.
+    pub listened: Vec<(Inode, bool)>,
     /// Parents up to pid 1, nearest first.
     pub ancestors: Vec<Ancestor>,
     /// When the process started, on the wall clock; 0 if unknown.
@@ -227,10 +230,16 @@ impl Look {
             inner_pid: None,
             cgroup: Vec::new(),
             stdio: [Backing::Unread, Backing::Unread, Backing::Unread],
+            listened: Vec::new(),
             ancestors: Vec::new(),
             started_wall_ns: 0,
             unread: Vec::new(),
         }
+    }
+
+    /// Whether somebody listened on this socket's local port, if that is known.
+    pub fn listened_on(&self, socket: Inode) -> Option<bool> {
+        self.listened.iter().find(|(inode, _)| *inode == socket).map(|(_, listened)| *listened)
     }
 
     /// Whether any of fds 0-2 is a network socket.

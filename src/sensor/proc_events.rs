@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::host::listening::Listening;
 use crate::host::proc_dir::ProcDir;
 use crate::host::reader::{FirstLook, Reader, first_look, stat};
 use crate::model::clock::Moment;
@@ -88,7 +89,8 @@ pub fn spawn(
         .spawn(move || {
             let budget = Budget::new(settings.realtime, &stats);
             thread_shared.realtime.store(budget.is_realtime(), Ordering::Relaxed);
-            let reader = Reader::new(settings.socket_lookup.clone());
+            let listening = Listening::new(budget.is_realtime());
+            let reader = Reader::new(settings.socket_lookup.clone()).asking(listening);
             Sensor {
                 settings,
                 stats,

@@ -61,7 +61,7 @@ impl Listening {
         let answer = if self.own == Some(namespace) {
             sock_diag::listens(local).ok()?
         } else if user.namespace(c"ns/net", b"net:[") == Some(namespace) {
-            let there = user.namespace_handle(c"ns/net").ok()?;
+            let there = user.open_file(c"ns/net").ok()?;
             self.traveller()?.ask(there, local)?
         } else {
             return None;
@@ -188,7 +188,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let local = listener.local_addr().unwrap();
         let mut traveller = Traveller::start(false).unwrap();
-        let mut ask = || traveller.ask(user.namespace_handle(c"ns/net").unwrap(), local);
+        let mut ask = || traveller.ask(user.open_file(c"ns/net").unwrap(), local);
         if !rustix::process::geteuid().is_root() {
             return; // setns(2) is refused
         }

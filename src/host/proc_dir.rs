@@ -55,19 +55,12 @@ impl ProcDir {
 
     /// A file's content, at most `limit` bytes of it; the flag says that there was more.
     pub fn read(&self, name: &CStr, limit: usize) -> io::Result<(Vec<u8>, bool)> {
-        let file = rustix::fs::openat(&self.dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let mut content = vec![0; limit + 1];
-        let mut filled = 0;
-        while let Some(space) = content.get_mut(filled..).filter(|space| !space.is_empty()) {
-            match rustix::io::read(&file, space) {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        content.truncate(filled.min(limit));
-        Ok((content, filled > limit))
+        read_file(&self.open_file(name)?, limit)
+    }
+
+    /// A file, opened for reading.
+    pub fn open_file(&self, name: &CStr) -> io::Result<OwnedFd> {
+        Ok(rustix::fs::openat(&self.dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
     }
 
     /// The program file, opened O_PATH: the filesystem is not asked, and the file can be read later even if the
@@ -83,11 +76,6 @@ impl ProcDir {
         super::link::bracketed(text, prefix)
     }
 
-    /// A namespace itself (`ns/net`), to go there.
-    pub fn namespace_handle(&self, name: &CStr) -> io::Result<OwnedFd> {
-        Ok(rustix::fs::openat(&self.dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
-    }
-
     /// The protocol's name of a socket on fd 0, 1 or 2 (`TCP`, `UDPv6`, `UNIX-STREAM`), which needs no ptrace access
     /// and no other descriptor (Linux `net/socket.c`, `sockfs_xattr_get`).
     pub fn protocol_name<'b>(&self, fd: usize, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
@@ -100,6 +88,22 @@ impl ProcDir {
         let name = buffer.get(..length)?;
         Some(name.split(|&b| b == 0).next().unwrap_or(name))
     }
+}
+
+/// A file's content, at most `limit` bytes of it; the flag says that there was more.
+pub fn read_file(file: &OwnedFd, limit: usize) -> io::Result<(Vec<u8>, bool)> {
+    let mut content = vec![0; limit + 1];
+    let mut filled = 0;
+    while let Some(space) = content.get_mut(filled..).filter(|space| !space.is_empty()) {
+        match rustix::io::read(file, space) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    content.truncate(filled.min(limit));
+    Ok((content, filled > limit))
 }
 
 /// Which file is open, without asking a network filesystem's server (AT_STATX_DONT_SYNC).

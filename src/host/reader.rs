@@ -8,6 +8,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
+use crate::host::cmdline::Cmdlines;
 use crate::host::link::{self, Link};
 use crate::host::listening::Listening;
 use crate::host::proc_dir::{ProcDir, file_id};
@@ -86,6 +87,7 @@ pub struct Reader {
     ways: Vec<SocketLookup>,
     /// The chain above the parent that was asked for last: siblings come in bursts.
     chain: RefCell<Vec<Ancestor>>,
+    cmdlines: Cmdlines,
     /// Where set, the look says whether somebody listens on its sockets' ports.
     listening: RefCell<Option<Listening>>,
 }
@@ -93,12 +95,13 @@ pub struct Reader {
 impl Reader {
     /// A reader that tries these lookups, in order.
     pub fn new(ways: Vec<SocketLookup>) -> Self {
-        Self { ways, chain: RefCell::default(), listening: RefCell::default() }
+        Self { ways, chain: RefCell::default(), cmdlines: Cmdlines::default(), listening: RefCell::default() }
     }
 
-    /// The same, whose looks also say whether somebody listens.
-    pub fn asking(self, listening: Listening) -> Self {
-        Self { listening: RefCell::new(Some(listening)), ..self }
+    /// The sensor's: its looks also say whether somebody listens, and it does not wait for threads of lower priority.
+    pub fn live(self, realtime: bool) -> Self {
+        let listening = RefCell::new(Some(Listening::new(realtime)));
+        Self { listening, cmdlines: Cmdlines::new(realtime), ..self }
     }
 
     /// Fds 0-2, sockets resolved. The flag: some socket could not be.
@@ -151,7 +154,7 @@ impl Reader {
         if look.exe.path.is_empty() {
             look.unread.push("exe");
         }
-        match dir.read(c"cmdline", ARGS_BYTES_MAX) {
+        match self.cmdlines.read(dir, ARGS_BYTES_MAX) {
             Ok((text, more)) => look.args = args(&text, more, ARGS_MAX),
             Err(_) => look.unread.push("cmdline"),
         }
@@ -230,7 +233,7 @@ impl Reader {
         let nearest = stat(first).map(|stat| ProcessKey { pid: first, start: stat.start });
         let mut kept = self.chain.borrow_mut();
         if nearest.is_none() || kept.first().map(|ancestor| ancestor.key) != nearest {
-            *kept = ancestors(first);
+            *kept = ancestors(first, &self.cmdlines);
         }
         kept.clone()
     }
@@ -266,13 +269,13 @@ fn args(text: &[u8], mut truncated: bool, most: usize) -> Args {
 }
 
 /// Reads a chain of parents.
-fn ancestors(first: Pid) -> Vec<Ancestor> {
+fn ancestors(first: Pid, cmdlines: &Cmdlines) -> Vec<Ancestor> {
     let mut chain: Vec<Ancestor> = Vec::new();
     let mut pid = first;
     while pid.0 > 0 && chain.len() < ANCESTORS_MAX {
         let Ok(dir) = ProcDir::open(pid) else { break };
         let Some(stat) = dir.read(c"stat", 4096).ok().and_then(|(text, _)| Stat::parse(&text)) else { break };
-        let (cmdline, more) = dir.read(c"cmdline", ANCESTOR_ARGS_MAX).unwrap_or_default();
+        let (cmdline, more) = cmdlines.read(&dir, ANCESTOR_ARGS_MAX).unwrap_or_default();
         let status = dir.read(c"status", 8192).map(|(text, _)| Status::parse(&text)).unwrap_or_default();
         let exe = exe(&dir);
         chain.push(Ancestor {

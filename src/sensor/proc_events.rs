@@ -11,7 +11,6 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::host::listening::Listening;
 use crate::host::proc_dir::ProcDir;
 use crate::host::reader::{FirstLook, Reader, first_look, stat};
 use crate::model::clock::Moment;
@@ -89,8 +88,7 @@ pub fn spawn(
         .spawn(move || {
             let budget = Budget::new(settings.realtime, &stats);
             thread_shared.realtime.store(budget.is_realtime(), Ordering::Relaxed);
-            let listening = Listening::new(budget.is_realtime());
-            let reader = Reader::new(settings.socket_lookup.clone()).asking(listening);
+            let reader = Reader::new(settings.socket_lookup.clone()).live(budget.is_realtime());
             Sensor {
                 settings,
                 stats,
@@ -274,6 +272,7 @@ impl Sensor {
 
     fn read_on(&mut self, seen: Seen) {
         let pid = seen.dir.pid();
+        self.shared.busy_since_ns.store(seen.at.mono_ns.max(1), Ordering::Relaxed);
         let look = self.reader.rest(&seen.dir, seen.stdio, seen.at, Observation::Live, seen.cause);
         self.stats.count(Count::LooksHandedOn);
         let gone = look.key.start == StartTime(0);
@@ -324,10 +323,12 @@ impl Sensor {
                 self.followed.apply_again();
             }
         }
+        self.shared.busy_since_ns.store(0, Ordering::Relaxed);
         self.shared.followed.store(self.followed.len() as u64, Ordering::Relaxed);
     }
 
     fn catch_up(&mut self, pid: Pid) {
+        self.shared.busy_since_ns.store(clock::now().mono_ns, Ordering::Relaxed);
         if !stat(pid).is_some_and(|stat| stat.lives()) {
             if self.followed.remove(pid) {
                 self.send(Event::Exited { pid, at: clock::now() });

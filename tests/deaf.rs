@@ -22,6 +22,7 @@ use nix::sys::signal::Signal;
 use common::attacker::{Listener, Session};
 use common::daemon::Daemon;
 use common::expected::{Expected, prove};
+use common::hungfs::HungFs;
 use common::programs::program;
 use common::victim::Victim;
 use common::{DEADLINE, wait_at_most, wait_for};
@@ -271,4 +272,88 @@ fn a_daemon_that_stays_deaf_ends() {
     assert_eq!(status.code(), Some(75), "it said:\n{}", daemon.said());
     assert!(daemon.said().contains("the proc connector sent no event"), "it said:\n{}", daemon.said());
     keeps_deaf.wait();
+}
+
+/// A shell whose finding says that it was seen at its exec.
+fn found_live(daemon: &Daemon) {
+    let attacker = Listener::tcp();
+    let port = attacker.port().to_string();
+    let victim = Victim::start(program("attack"), &["dup", "127.0.0.1", &port, "012", "/bin/sh"]);
+    prove(daemon, &attacker, victim, &Expected { args: &["/bin/sh"], ..Expected::default() });
+}
+
+/// A process waits for a hung filesystem with its memory map locked: reading its arguments never ends. Neither the
+/// sensor nor the sweep waits for it, and it is found like any other, without its arguments.
+#[test]
+fn arguments_that_cannot_be_read_stop_nobody() {
+    require!("gcc", "busybox");
+    let _alone = alone();
+    let (hidden, _) = (program("hidden"), program("attack"));
+    let daemon = Daemon::start("");
+    // Ends after the filesystem: until then it cannot.
+    let victim;
+    let Some(fs) = HungFs::mount("nobody") else {
+        return common::impossible("FUSE cannot be mounted");
+    };
+    wait_for("the sweep of the start", || (Counted::by(&daemon).sweeps > 0).then_some(()));
+    let attacker = Listener::tcp();
+    let port = attacker.port().to_string();
+    // Stopped, the daemon comes to read the process only when nobody can.
+    freeze(&daemon);
+    victim = Victim::start(hidden, &["127.0.0.1", &port, fs.file().to_str().unwrap()]);
+    let session = attacker.accept();
+    wait_for("the process waits in its system call", || fs.held().then_some(()));
+    daemon.signal(Signal::SIGCONT);
+
+    let found = daemon.wait_for("the hidden process", |record| record.peer_port() == Some(attacker.port()));
+    let process = found.process(victim.pid()).unwrap_or_else(|| panic!("{}", found.brief()));
+    assert!(common::finding::arguments_of(process).is_empty(), "they could be read: this shows nothing");
+    assert_eq!((found.row(), found.text("Observation")), (7, "live"), "{}", found.brief());
+    found_live(&daemon);
+
+    let sweeps = Counted::by(&daemon).sweeps;
+    daemon.signal(Signal::SIGUSR1);
+    wait_for("a whole sweep, past that process", || (Counted::by(&daemon).sweeps > sweeps).then_some(()));
+    let losses = &daemon.status()["losses"];
+    assert_eq!((&losses["sensor_stalled"], &losses["sweep_incomplete"]), (&0.into(), &0.into()));
+    drop((session, fs, victim));
+    daemon.stop();
+}
+
+/// The sensor's thread stands still for ever. Another takes its place: what was there before goes on, what comes is
+/// found live, and the loss is counted.
+#[test]
+fn a_sensor_that_hangs_is_replaced() {
+    require!("gcc");
+    let _alone = alone();
+    let (halt, _) = (program("halt"), program("attack"));
+    let daemon = Daemon::start("[sensor]\ncanary_seconds = 1\n");
+    let lost = |name: &str| daemon.status()["losses"][name].as_u64().unwrap();
+    wait_for("the sweep of the start", || (Counted::by(&daemon).sweeps > 0).then_some(()));
+    let before = Listener::tcp();
+    let (mut first, mut session) = quiet_shell(&before);
+    daemon.wait_for("the shell of before", |record| record.peer_port() == Some(before.port()));
+
+    let mut command = Command::new(halt);
+    command.args([&daemon.pid().to_string(), "sensor"]).stdin(Stdio::piped());
+    let halted = Victim::ready(command, "halted");
+    let meanwhile = Listener::tcp();
+    let (second, quiet) = quiet_shell(&meanwhile);
+    wait_for("the sensor is replaced", || (lost("sensor_stalled") > 0).then_some(()));
+    swept(&daemon, &meanwhile, &second);
+    found_live(&daemon);
+
+    session.run("(sleep 0.2; echo) | /bin/cat; :");
+    daemon.wait_for("a command of the shell of before", |record| {
+        record.peer_port() == Some(before.port()) && record.ran(&["/bin/cat"])
+    });
+    session.exit();
+    first.wait();
+    daemon.wait_for("the end of the shell of before", |record| {
+        record.peer_port() == Some(before.port()) && record.state() == "INACTIVE"
+    });
+    assert_eq!(lost("sensor_stalled"), 1);
+    wait_for_record(&daemon, "sensor_stalled", 1);
+    drop((quiet, second, halted));
+    daemon.stop();
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::host::net_table::{self, TABLES};
 use crate::model::ids::{Inode, Pid};
-use crate::model::socket::{Protocol, Socket, SocketType};
+use crate::model::socket::{Address, Protocol, Socket, SocketType};
 
 /// The most rows of a UDP table that are looked through.
 const UDP_ROWS_MAX: usize = 20_000;
@@ -16,7 +16,8 @@ const PROCESSES_MAX: usize = 4_000;
 
 /// Whether somebody listens on the socket's local port where the socket lives; `None` where that cannot be told.
 pub fn listened_on(socket: &Socket, user: Pid, own: Option<Inode>) -> Option<bool> {
-    let port = socket.local?.port();
+    let Some(Address::Ip(local)) = socket.local else { return None };
+    let port = u32::from(local.port());
     let reader = reader_in(socket.net_ns, user, own)?;
     let stream = socket.kind == SocketType::Stream;
     let mut answered = false;

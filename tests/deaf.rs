@@ -307,7 +307,9 @@ fn arguments_that_cannot_be_read_stop_nobody() {
 
     let found = daemon.wait_for("the hidden process", |record| record.peer_port() == Some(attacker.port()));
     let process = found.process(victim.pid()).unwrap_or_else(|| panic!("{}", found.brief()));
-    assert!(common::finding::arguments_of(process).is_empty(), "they could be read: this shows nothing");
+    if !common::finding::arguments_of(process).is_empty() {
+        return common::impossible("this kernel does not lock the memory map meanwhile");
+    }
     assert_eq!((found.row(), found.text("Observation")), (7, "live"), "{}", found.brief());
     found_live(&daemon);
 

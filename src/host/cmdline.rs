@@ -1,8 +1,9 @@
 //! Reading `/proc/PID/cmdline` without waiting for whoever made it.
 //!
 //! Owns: a thread that reads, the bound on waiting for it, and how many may be stuck. Must not own: what the text means.
-//! The file is the process's memory: where it has mapped a file of a hung filesystem over its arguments, a read waits
-//! for that filesystem, for ever if need be, and nothing can end it. It is the only thing read of a process that can.
+//! To read it, the kernel takes the lock of the process's memory map, and a process can wait for a hung filesystem with that
+//! lock held (Linux 6.18: mmap(2) over a shared FUSE mapping that has to be written back first): then a read waits for ever,
+//! and nothing can end it. Nothing else that is read of a process takes that lock.
 
 use std::cell::RefCell;
 use std::io;

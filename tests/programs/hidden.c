@@ -36,6 +36,10 @@ int main(int argc, char **argv)
 		/* The old mapping has to be written back first, with the map locked. */
 		if (mmap(page, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
 			fail("mmap again");
+		/* A kernel that does not wait (6.1, which copies what is to be written). */
+		char byte;
+		while (read(0, &byte, 1) > 0)
+			;
 		return 0;
 	}
 	if (argc != 4)

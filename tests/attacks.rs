@@ -25,3 +25,5 @@ mod oneshot;
 mod swept;
 #[path = "attacks/tools.rs"]
 mod tools;
+#[path = "attacks/vsock.rs"]
+mod vsock;

@@ -38,6 +38,8 @@ pub struct Lookout {
     wires: Wires,
     slot: Arc<RwLock<Arc<Shared>>>,
     thread: Option<JoinHandle<()>>,
+    /// What the sensor was at, and since when it has been seen at it.
+    at_one: (u64, u64),
     next_canary_ns: u64,
     unheard: u32,
     replaced: u32,
@@ -67,6 +69,7 @@ impl Lookout {
             wires,
             slot: Arc::new(RwLock::new(shared)),
             thread: Some(thread),
+            at_one: (0, 0),
             unheard: 0,
             replaced: 0,
             reported: [0; Loss::ALL.len()],
@@ -87,8 +90,7 @@ impl Lookout {
     /// Once a second.
     pub fn tick(&mut self, board: &Board) -> Result<(), SensorError> {
         let now = clock::now().mono_ns;
-        let since = self.shared().busy_since_ns.load(Ordering::Relaxed);
-        if since != 0 && now.saturating_sub(since) > STALLED_NS {
+        if self.hangs(now) {
             self.replace(board)?;
         }
         if now < self.next_canary_ns {
@@ -102,6 +104,11 @@ impl Lookout {
             board.set_canary(clock::now());
             return Ok(());
         }
+        // The order to open the socket anew has not even been taken.
+        if shared.reopen.load(Ordering::Relaxed) {
+            self.next_canary_ns = now;
+            return self.replace(board);
+        }
         self.unheard += 1;
         log::error!("sensor: no event for a process of our own; the proc connector is opened anew");
         if self.unheard >= UNHEARD_MAX {
@@ -113,13 +120,23 @@ impl Lookout {
         Ok(())
     }
 
+    /// Whether the sensor is at the very same thing as at an earlier tick, more than a second ago. What it is at may be
+    /// of long ago by itself, when the sensor is behind.
+    fn hangs(&mut self, now: u64) -> bool {
+        let at = self.shared().busy_since_ns.load(Ordering::Relaxed);
+        if at == 0 || at != self.at_one.0 {
+            self.at_one = (at, now);
+        }
+        at != 0 && now.saturating_sub(self.at_one.1) > STALLED_NS
+    }
+
     /// A thread that waits in the kernel cannot be ended: another takes its place.
     fn replace(&mut self, board: &Board) -> Result<(), SensorError> {
         self.replaced += 1;
         if self.replaced > REPLACED_MAX {
             return Err(SensorError::Deaf);
         }
-        log::error!("sensor: hung on one process for over a second; another thread takes over");
+        log::error!("sensor: its thread hangs; another takes over");
         let old = self.shared();
         old.ask_to_stop();
         let (shared, thread) = spawn(self.settings.clone(), self.stats.clone(), self.wires.clone())?;

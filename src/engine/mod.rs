@@ -383,7 +383,7 @@ impl Engine {
         host: &impl Host,
     ) -> bool {
         let holder = relay.map_or(look.key.pid, |relay| relay.process.key.pid);
-        let (direction, _) = direction::direction(socket, holder, host);
+        let (direction, _) = direction::direction(socket, look, holder, host);
         let candidate = Candidate {
             look,
             row,
@@ -423,7 +423,7 @@ impl Engine {
         let socket = judgement.tether.socket.clone();
         let id = anchor.name(&self.place.boot_id, &socket);
         let holder = judgement.tether.hops.last().map_or(look.key.pid, |hop| hop.process.pid);
-        let (direction, why) = direction::direction(&socket, holder, host);
+        let (direction, why) = direction::direction(&socket, look, holder, host);
         judgement.evidence.extend(why.map(str::to_owned));
         let restored = self.restored.remove(&id).unwrap_or_default();
         let most = self.settings.processes_max;

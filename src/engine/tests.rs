@@ -362,6 +362,39 @@ fn directions() {
     let found = script.exec(10, 1, &["sh"], [tied(5), tied(5), tied(5)]);
     assert_eq!(found[0].direction, Direction::Inbound);
 
+    // What the look says was seen while the process lived: the host is not asked about that socket.
+    for (listed, listened, expected) in [
+        (7, vec![(Inode(7), true)], Direction::Inbound),
+        (8, vec![(Inode(8), false)], Direction::Outbound),
+        (9, vec![(Inode(99), false)], Direction::Inbound),
+        (10, Vec::new(), Direction::Inbound),
+    ] {
+        let mut script = Script::new();
+        if listed != 7 {
+            script.host.listening.insert(40_000);
+        }
+        let mut look = script.look(50, 1, &["sh"], [tied(listed), tied(listed), tied(listed)]);
+        look.listened = listened;
+        let found = script.handle(Event::Look(Box::new(look)));
+        assert_eq!(found[0].direction, expected, "socket {listed}");
+    }
+
+    // A vsock port is listened on in no table, and the kernel gives out large ones.
+    for (local, peer, expected) in [
+        (4_000_000_000, 4444, Direction::Outbound),
+        (4_000_000_000, 50_000, Direction::Outbound),
+        (4444, 4_000_000_000, Direction::Inbound),
+        (50_000, 4_000_000_000, Direction::Inbound),
+    ] {
+        let mut vsock = Socket::clone(&socket(5, ""));
+        (vsock.family, vsock.protocol) = (Family::Vsock, Protocol::Other(0));
+        vsock.local = Some(Address::Vsock { cid: 1, port: local });
+        vsock.peer = Peer::Connected(Address::Vsock { cid: 1, port: peer });
+        let vsock = || Backing::Network(Arc::new(vsock.clone()));
+        let found = Script::new().exec(60, 1, &["sh"], [vsock(), vsock(), vsock()]);
+        assert_eq!(found[0].direction, expected, "{local} to {peer}");
+    }
+
     // A bind shell whose listener has closed.
     let mut bind = Socket::clone(&socket(6, "203.0.113.9:50000"));
     bind.local = Some(Address::Ip("192.0.2.1:4444".parse().unwrap()));

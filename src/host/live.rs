@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::host::cmdline::Cmdlines;
 use crate::host::undertaker::Undertaker;
 use crate::host::{Host, files, listener, reader, relatives, socket};
 use crate::model::clock::SECOND;
@@ -32,6 +33,7 @@ pub struct LiveHost {
     own_net_ns: Option<Inode>,
     ephemeral: (u16, u16),
     undertaker: Option<Undertaker>,
+    cmdlines: Cmdlines,
     files: RefCell<HashMap<Pid, (u64, Arc<Files>)>>,
     channels: RefCell<(u64, HashMap<Channel, Vec<Pid>>)>,
 }
@@ -48,6 +50,7 @@ impl LiveHost {
             own_net_ns: socket::own_namespace(),
             ephemeral: ephemeral.unwrap_or(EPHEMERAL_DEFAULT),
             undertaker: Undertaker::start().ok(),
+            cmdlines: Cmdlines::default(),
             files: RefCell::default(),
             channels: RefCell::default(),
         }
@@ -134,6 +137,6 @@ impl Host for LiveHost {
     }
 
     fn relay(&self, holder: &Files) -> Option<Relay> {
-        reader::relay(holder)
+        reader::relay(holder, &self.cmdlines)
     }
 }

@@ -3,10 +3,12 @@
 //! Owns: the trait [`Host`] that the engine asks, and its two implementations: the live machine and a script for
 //! tests. Must not own: deciding anything. Talks to: `/proc` and `sys`.
 
+pub mod cmdline;
 pub mod files;
 pub mod glance;
 pub mod link;
 pub mod listener;
+pub mod listening;
 pub mod live;
 pub mod net_table;
 pub mod proc_dir;

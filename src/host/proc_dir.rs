@@ -68,21 +68,12 @@ impl ProcDir {
 
     /// A file's content, at most `limit` bytes of it; the flag says that there was more.
     pub fn read(&self, name: &CStr, limit: usize) -> io::Result<(Vec<u8>, bool)> {
-        let file = rustix::fs::openat(&self.dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let mut content = vec![0; limit + 1];
-        let mut filled = 0;
-        while let Some(space) = content.get_mut(filled..).filter(|space| !space.is_empty()) {
-            match rustix::io::read(&file, space) {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        content.truncate(filled.min(limit));
-        // What is kept is kept for long, and most of it is much shorter than its limit.
-        content.shrink_to_fit();
-        Ok((content, filled > limit))
+        read_file(&self.open_file(name)?, limit)
+    }
+
+    /// A file, opened for reading.
+    pub fn open_file(&self, name: &CStr) -> io::Result<OwnedFd> {
+        self.open_below(name, OFlags::RDONLY)
     }
 
     /// Opens something below the directory.
@@ -115,6 +106,24 @@ impl ProcDir {
         let name = buffer.get(..length)?;
         Some(name.split(|&b| b == 0).next().unwrap_or(name))
     }
+}
+
+/// A file's content, at most `limit` bytes of it; the flag says that there was more.
+pub fn read_file(file: &OwnedFd, limit: usize) -> io::Result<(Vec<u8>, bool)> {
+    let mut content = vec![0; limit + 1];
+    let mut filled = 0;
+    while let Some(space) = content.get_mut(filled..).filter(|space| !space.is_empty()) {
+        match rustix::io::read(file, space) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    content.truncate(filled.min(limit));
+    // What is kept is kept for long, and most of it is much shorter than its limit.
+    content.shrink_to_fit();
+    Ok((content, filled > limit))
 }
 
 /// Which file is open, without asking a network filesystem's server (AT_STATX_DONT_SYNC).

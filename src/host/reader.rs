@@ -8,8 +8,10 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
+use crate::host::cmdline::Cmdlines;
 use crate::host::glance::{Glance, NoGlance, Sight, glance};
 use crate::host::link::{self, Link};
+use crate::host::listening::Listening;
 use crate::host::proc_dir::{ProcDir, file_id};
 use crate::host::socket::{self, Resolved};
 use crate::host::stat::{Stat, Status, parse_login};
@@ -86,21 +88,35 @@ fn refused(error: &io::Error) -> bool {
 }
 
 /// Reads processes; holds how sockets are to be found out about.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Reader {
     ways: Vec<SocketLookup>,
     /// Where pidfd_getfd(2) may be used.
     undertaker: Option<Undertaker>,
     /// The chain above the parent that was asked for last: siblings come in bursts.
     chain: RefCell<Vec<Ancestor>>,
+    cmdlines: Cmdlines,
+    /// Where set, the look says whether somebody listens on its sockets' ports.
+    listening: RefCell<Option<Listening>>,
 }
 
 impl Reader {
     /// A reader that tries these lookups, in order.
     pub fn new(ways: Vec<SocketLookup>) -> Self {
         let duplicates = ways.contains(&SocketLookup::Getfd);
-        let undertaker = duplicates.then(|| Undertaker::start().ok()).flatten();
-        Self { ways, undertaker, chain: RefCell::new(Vec::new()) }
+        Self {
+            ways,
+            undertaker: duplicates.then(|| Undertaker::start().ok()).flatten(),
+            chain: RefCell::default(),
+            cmdlines: Cmdlines::default(),
+            listening: RefCell::default(),
+        }
+    }
+
+    /// The sensor's: its looks also say whether somebody listens, and it does not wait for threads of lower priority.
+    pub fn live(self, realtime: bool) -> Self {
+        let listening = RefCell::new(Some(Listening::new(realtime)));
+        Self { listening, cmdlines: Cmdlines::new(realtime), ..self }
     }
 
     /// The hot path, taken for every exec on the machine.
@@ -186,10 +202,11 @@ impl Reader {
         if look.exe.path.is_empty() {
             look.unread.push("exe");
         }
-        match dir.read(c"cmdline", ARGS_BYTES_MAX) {
+        match self.cmdlines.read(dir, ARGS_BYTES_MAX) {
             Ok((text, more)) => look.args = args(&text, more, ARGS_MAX),
             Err(_) => look.unread.push("cmdline"),
         }
+        look.listened = self.listened(&look.stdio, dir, at);
         let stat = match dir.read(c"stat", 4096) {
             Ok((text, _)) => Stat::parse(&text),
             Err(_) => None,
@@ -230,10 +247,24 @@ impl Reader {
     /// Who runs: the program's path, the name, the arguments. `None`: it has gone.
     pub fn who(&self, dir: &ProcDir) -> Option<(Vec<u8>, Vec<u8>, Args)> {
         let exe = dir.link(c"exe").ok()?;
-        let (cmdline, more) = dir.read(c"cmdline", ARGS_BYTES_MAX).ok()?;
+        let (cmdline, more) = self.cmdlines.read(dir, ARGS_BYTES_MAX).ok()?;
         let (comm, _) = dir.read(c"comm", 64).ok()?;
         let comm = comm.strip_suffix(b"\n").map(<[u8]>::to_vec).unwrap_or(comm);
         Some((exe, comm, args(&cmdline, more, ARGS_MAX)))
+    }
+
+    fn listened(&self, stdio: &[Backing; 3], dir: &ProcDir, at: Moment) -> Vec<(Inode, bool)> {
+        let mut known: Vec<(Inode, bool)> = Vec::new();
+        let mut listening = self.listening.borrow_mut();
+        let Some(listening) = listening.as_mut() else { return known };
+        for socket in stdio.iter().filter_map(Backing::network) {
+            if known.iter().all(|(inode, _)| *inode != socket.inode)
+                && let Some(answer) = listening.ask(socket, dir, at.mono_ns)
+            {
+                known.push((socket.inode, answer));
+            }
+        }
+        known
     }
 
     /// A whole look at a process: for sweeps and for processes of an incident. The flag is that of [`Reader::stdio`].
@@ -259,7 +290,7 @@ impl Reader {
         let nearest = stat(first).map(|stat| ProcessKey { pid: first, start: stat.start });
         let mut kept = self.chain.borrow_mut();
         if nearest.is_none() || kept.first().map(|ancestor| ancestor.key) != nearest {
-            *kept = ancestors(first);
+            *kept = ancestors(first, &self.cmdlines);
         }
         kept.clone()
     }
@@ -295,22 +326,22 @@ fn args(text: &[u8], mut truncated: bool, most: usize) -> Args {
 }
 
 /// Reads a chain of parents.
-fn ancestors(first: Pid) -> Vec<Ancestor> {
+fn ancestors(first: Pid, cmdlines: &Cmdlines) -> Vec<Ancestor> {
     let mut chain: Vec<Ancestor> = Vec::new();
     let mut pid = first;
     while pid.0 > 0 && chain.len() < ANCESTORS_MAX {
         let Ok(dir) = ProcDir::open(pid) else { break };
         let Some(stat) = dir.read(c"stat", 4096).ok().and_then(|(text, _)| Stat::parse(&text)) else { break };
         let parent = stat.parent;
-        chain.push(ancestor(&dir, stat).0);
+        chain.push(ancestor(&dir, stat, cmdlines).0);
         pid = parent;
     }
     chain
 }
 
 /// One process as part of a chain, and its program file.
-fn ancestor(dir: &ProcDir, stat: Stat) -> (Ancestor, Option<FileId>) {
-    let (cmdline, more) = dir.read(c"cmdline", ANCESTOR_ARGS_MAX).unwrap_or_default();
+fn ancestor(dir: &ProcDir, stat: Stat, cmdlines: &Cmdlines) -> (Ancestor, Option<FileId>) {
+    let (cmdline, more) = cmdlines.read(dir, ANCESTOR_ARGS_MAX).unwrap_or_default();
     let status = dir.read(c"status", 8192).map(|(text, _)| Status::parse(&text)).unwrap_or_default();
     let exe = exe(dir);
     let ancestor = Ancestor {
@@ -326,11 +357,11 @@ fn ancestor(dir: &ProcDir, stat: Stat) -> (Ancestor, Option<FileId>) {
 }
 
 /// What is to be known of a process that holds the socket at the end of somebody else's tether.
-pub fn relay(holder: &Files) -> Option<Relay> {
+pub fn relay(holder: &Files, cmdlines: &Cmdlines) -> Option<Relay> {
     let dir = ProcDir::open(holder.key.pid).ok()?;
     let (text, _) = dir.read(c"stat", 4096).ok()?;
     let stat = Stat::parse(&text).filter(|stat| stat.start == holder.key.start)?;
-    let (process, file) = ancestor(&dir, stat);
+    let (process, file) = ancestor(&dir, stat, cmdlines);
     let root = dir.link(c"root").unwrap_or_default();
     Some(Relay { process, file, root, sockets: holder.network_count() })
 }

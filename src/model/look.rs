@@ -203,6 +203,9 @@ pub struct Look {
     pub stdio: [Backing; 3],
     /// Where fds 0-2 lead through other processes, where that was asked and something was found.
     pub relayed: Option<Box<Relayed>>,
+    /// Of its network sockets, by inode: whether somebody listened on the local port while the process lived. A socket
+    /// is missing where that was not asked or not answered.
+    pub listened: Vec<(Inode, bool)>,
     /// Parents up to pid 1, nearest first.
     pub ancestors: Vec<Ancestor>,
     /// When the process started, on the wall clock; 0 if unknown.
@@ -241,10 +244,16 @@ impl Look {
             cgroup: Vec::new(),
             stdio: [Backing::Unread, Backing::Unread, Backing::Unread],
             relayed: None,
+            listened: Vec::new(),
             ancestors: Vec::new(),
             started_wall_ns: 0,
             unread: Vec::new(),
         }
+    }
+
+    /// Whether somebody listened on this socket's local port, if that is known.
+    pub fn listened_on(&self, socket: Inode) -> Option<bool> {
+        self.listened.iter().find(|(inode, _)| *inode == socket).map(|(_, listened)| *listened)
     }
 
     /// Whether any of fds 0-2 is a network socket.

@@ -12,7 +12,7 @@ pub enum Loss {
     SequenceGap,
     /// The connector fell silent: the canary's exec was not heard.
     SensorDeaf,
-    /// The sensor was stuck in one look and was replaced.
+    /// The sensor hung and was replaced.
     SensorStalled,
     /// The channel from the sensor to the engine was full.
     ChannelFull,
@@ -112,7 +112,7 @@ impl Loss {
             Self::SensorDeaf => {
                 "the kernel sent no event for our own test process; the socket was opened anew"
             }
-            Self::SensorStalled => "the sensor hung on one process and was replaced",
+            Self::SensorStalled => "the sensor hung and was replaced",
             Self::ChannelFull => "the engine did not keep up with the sensor",
             Self::Vanished => "a process ended before its file descriptors could be read",
             Self::AccessDenied => "a process's files in /proc could not be read (capabilities, LSM)",

@@ -11,6 +11,7 @@ pub mod error;
 pub mod followed;
 pub mod probe;
 pub mod proc_events;
+pub mod sequence;
 pub mod settings;
 pub mod shared;
 pub mod suspect;

@@ -3,7 +3,7 @@
 //! Owns: the loop, and which events lead to a look. Must not own: the socket's set-up, the reading of processes, the
 //! verdict. It never waits for anybody: a full channel is a counted loss.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -24,6 +24,7 @@ use crate::sensor::budget::Budget;
 use crate::sensor::connector::Connector;
 use crate::sensor::error::SensorError;
 use crate::sensor::followed::Followed;
+use crate::sensor::sequence::Sequences;
 use crate::sensor::settings::SensorSettings;
 use crate::sensor::shared::Shared;
 use crate::sensor::suspect::{Settled, Suspect};
@@ -69,6 +70,15 @@ pub struct Wires {
     pub settled: Arc<Settled>,
 }
 
+impl Wires {
+    /// Counts a loss, tells the engine of it, and asks for a sweep.
+    pub fn lose(&self, stats: &Stats, loss: Loss, count: u64) {
+        stats.lose(loss, count);
+        let _ = self.events.try_send(Event::Lost { loss, count, at: clock::now() });
+        let _ = self.sweeps.try_send(SweepRequest { everything: true });
+    }
+}
+
 /// Opens the connector and starts the thread.
 pub fn spawn(
     settings: SensorSettings,
@@ -84,7 +94,7 @@ pub fn spawn(
         .spawn(move || {
             let budget = Budget::new(settings.realtime, &stats);
             thread_shared.realtime.store(budget.is_realtime(), Ordering::Relaxed);
-            let reader = Reader::new(settings.socket_lookup.clone());
+            let reader = Reader::new(settings.socket_lookup.clone()).live(budget.is_realtime());
             Sensor {
                 settings,
                 stats,
@@ -94,7 +104,7 @@ pub fn spawn(
                 budget,
                 reader,
                 followed: Followed::default(),
-                sequences: HashMap::new(),
+                sequences: Sequences::default(),
                 next_check_ns: 0,
                 fresh: Vec::new(),
                 seen: VecDeque::new(),
@@ -114,7 +124,7 @@ struct Sensor {
     budget: Budget,
     reader: Reader,
     followed: Followed,
-    sequences: HashMap<u32, u32>,
+    sequences: Sequences,
     next_check_ns: u64,
     /// Followed since the last filter.
     fresh: Vec<Pid>,
@@ -187,7 +197,7 @@ impl Sensor {
     }
 
     fn on_message(&mut self, message: Message) {
-        self.check_sequence(message);
+        self.sequences.check(message, &self.stats, &self.wires);
         match message.what {
             What::Exec { pid } => {
                 self.stats.count(Count::Execs);
@@ -302,6 +312,7 @@ impl Sensor {
 
     fn read_on(&mut self, seen: Seen) {
         let pid = seen.pid;
+        self.shared.busy_since_ns.store(seen.at.mono_ns.max(1), Ordering::Relaxed);
         let look = match &seen.dir {
             Some(dir) => self.reader.rest(dir, seen.stdio, seen.at, Observation::Live, seen.cause),
             None => Look::unread(pid, seen.stdio, seen.at, Observation::Live, seen.cause),
@@ -355,10 +366,12 @@ impl Sensor {
                 self.followed.apply_again();
             }
         }
+        self.shared.busy_since_ns.store(0, Ordering::Relaxed);
         self.shared.followed.store(self.followed.len() as u64, Ordering::Relaxed);
     }
 
     fn catch_up(&mut self, pid: Pid) {
+        self.shared.busy_since_ns.store(clock::now().mono_ns, Ordering::Relaxed);
         if !stat(pid).is_some_and(|stat| stat.lives()) {
             if self.followed.remove(pid) {
                 self.send(Event::Exited { pid, at: clock::now() });
@@ -383,17 +396,6 @@ impl Sensor {
             }
         }
         self.apply_filter();
-    }
-
-    /// Each processor numbers its messages upwards. Gaps are what the filter kept back or the kernel dropped, and the
-    /// drop counter says which; a number that does not rise means that something else is wrong.
-    fn check_sequence(&mut self, message: Message) {
-        if let Some(before) = self.sequences.insert(message.cpu, message.sequence) {
-            let step = message.sequence.wrapping_sub(before);
-            if step == 0 || step > u32::MAX / 2 {
-                self.lost(Loss::SequenceGap, 1);
-            }
-        }
     }
 
     fn check(&mut self) {
@@ -425,9 +427,7 @@ impl Sensor {
     }
 
     fn lost(&mut self, loss: Loss, count: u64) {
-        self.stats.lose(loss, count);
-        let _ = self.wires.events.try_send(Event::Lost { loss, count, at: clock::now() });
-        let _ = self.wires.sweeps.try_send(SweepRequest { everything: true });
+        self.wires.lose(&self.stats, loss, count);
     }
 
     fn send(&mut self, event: Event) {

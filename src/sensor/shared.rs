@@ -14,7 +14,8 @@ pub struct Shared {
     wake: OwnedFd,
     /// Execs heard.
     pub heard: AtomicU64,
-    /// Since when the thread has been at one event, nanoseconds of the monotonic clock; 0: it is not.
+    /// What the thread is at: the time that its event or look carries, in nanoseconds of the monotonic clock, which
+    /// may be long past; 0: it waits. As long as the value changes, it goes on.
     pub busy_since_ns: AtomicU64,
     /// The thread is to end.
     pub stop: AtomicBool,

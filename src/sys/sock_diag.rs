@@ -5,9 +5,9 @@
 //! no such module the answer is an error, and the caller has another way.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use netlink_sys::{Socket, SocketAddr};
+use netlink_sys::{Socket, SocketAddr as NetlinkAddr};
 
 use crate::model::ids::{Inode, SocketCookie};
 use crate::model::socket::{Address, Family, Peer, Protocol, SocketLookup, SocketType};
@@ -58,6 +58,25 @@ pub fn find_inet(inode: Inode) -> io::Result<Option<crate::model::socket::Socket
         }
     }
     refused.map_or(Ok(None), Err)
+}
+
+/// Whether a TCP socket of this network namespace listens where a caller of `local` arrives. The time does not grow with
+/// the number of sockets. A listener that is bound to one interface (SO_BINDTODEVICE) is not seen.
+pub fn listens(local: SocketAddr) -> io::Result<bool> {
+    let (family, ip) = match local.ip() {
+        IpAddr::V4(v4) => (Family::Inet, v4.octets().to_vec()),
+        IpAddr::V6(v6) => (Family::Inet6, v6.octets().to_vec()),
+    };
+    let mut request = inet_request(family, 6);
+    put(&mut request, 6, &NLM_F_REQUEST.to_ne_bytes()); // one socket, not all
+    put(&mut request, HEADER + 8, &local.port().to_be_bytes());
+    put(&mut request, HEADER + 12, &ip);
+    put(&mut request, HEADER + 48, &u64::MAX.to_ne_bytes()); // no cookie
+    match exchange(&request, decode_inet) {
+        Ok(answer) => Ok(answer.is_some_and(|answer| answer.state == TCP_LISTEN)),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether this network namespace has a UNIX socket with this inode.
@@ -171,7 +190,7 @@ fn dump<T>(request: &[u8], pick: impl FnMut(&[u8]) -> Option<T>) -> io::Result<O
 fn exchange<T>(request: &[u8], mut pick: impl FnMut(&[u8]) -> Option<T>) -> io::Result<Option<T>> {
     let dumping = u16::from_ne_bytes([request[6], request[7]]) & NLM_F_DUMP != 0;
     let socket = Socket::new(NETLINK_SOCK_DIAG)?;
-    socket.connect(&SocketAddr::new(0, 0))?;
+    socket.connect(&NetlinkAddr::new(0, 0))?;
     socket.send(request, 0)?;
     let mut seen = 0;
     let mut buffer: Vec<u8> = Vec::with_capacity(64 * 1024);
@@ -263,6 +282,18 @@ mod tests {
         let udp = UdpSocket::bind("[::1]:0").unwrap();
         let found = find_inet(inode(&udp)).unwrap().unwrap();
         assert_eq!((found.peer, found.family), (Peer::Unconnected, Family::Inet6));
+    }
+
+    #[test]
+    fn a_listener_is_seen_where_its_callers_arrive() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let client = TcpStream::connect(at).unwrap();
+        assert!(listens(at).unwrap());
+        assert!(!listens(client.local_addr().unwrap()).unwrap());
+        assert!(!listens(SocketAddr::new("127.0.0.2".parse().unwrap(), at.port())).unwrap());
+        drop(listener);
+        assert!(!listens(at).unwrap(), "a connection is no listener");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use crate::common::attacker::{Session, chosen_port};
 use crate::common::daemon::Daemon;
 use crate::common::programs::program;
+use crate::common::token;
 use crate::common::victim::Victim;
 use crate::require;
 
@@ -37,6 +38,30 @@ fn serve(command: &[&str], answer: &str) {
         assert_eq!(found.text("Observation"), "live", "{}", found.brief());
         assert_eq!(found.numbers("Socket_Fds"), [0, 1, 2], "{}", found.brief());
         assert!(found.ran(command), "{}", found.brief());
+    }
+}
+
+/// Each call in a network namespace of its own, which is gone when the command is. The port is one of those that the
+/// kernel gives out: only who looks there at once can see that it is listened on.
+#[test]
+fn echo_in_a_network_namespace_that_is_gone_at_once() {
+    require!("gcc", "bash", "unshare", "ip");
+    let daemon = Daemon::shared();
+    let serve = program("attack");
+    for port in 40_404..40_414 {
+        let token = token();
+        let line = format!(
+            "ip link set lo up; {} serve 127.0.0.1 {port} 1 /bin/echo {token} & \
+             until exec 5<>/dev/tcp/127.0.0.1/{port}; do :; done 2>/dev/null; read -r line <&5; [ \"$line\" = {token} ]",
+            serve.display()
+        );
+        let status = Victim::start("unshare", &["--net", "bash", "-c", &line]).wait();
+        assert!(status.success(), "the service answers: {status}");
+        let found = daemon.wait_for("the command in its own network namespace", |record| {
+            record.own_port() == Some(port) && record.ran(&["/bin/echo", &token])
+        });
+        assert_eq!(found.text("Tether_Direction"), "inbound", "{}", found.brief());
+        assert_eq!(found.text("Observation"), "live", "{}", found.brief());
     }
 }
 

@@ -1,8 +1,10 @@
 //! The attacker's side of a connection: waits for a shell or dials one, and uses it, so that a test proves that there
 //! was something to find.
 
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -37,7 +39,6 @@ impl Listener {
 
     /// Whether a connection waits to be accepted.
     pub fn waiting(&self) -> bool {
-        use std::os::fd::AsFd;
         let mut one = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
         poll(&mut one, PollTimeout::ZERO).unwrap() > 0
     }
@@ -76,6 +77,8 @@ pub fn chosen_port() -> u16 {
 enum Wire {
     Tcp(TcpStream),
     Udp(UdpSocket),
+    /// A connected stream socket of any other family.
+    Other(File),
 }
 
 /// A connection with a shell at its other end.
@@ -92,6 +95,18 @@ impl Session {
         stream.set_read_timeout(Some(TICK)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { wire: Wire::Tcp(stream), heard: String::new(), asked: 0 }
+    }
+
+    /// On a stream socket of another family that is connected, or will be before the deadline.
+    pub fn on_socket(socket: OwnedFd) -> Self {
+        wait_for("the connection", || {
+            let mut one = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+            (poll(&mut one, PollTimeout::ZERO).unwrap() > 0).then_some(())
+        });
+        rustix::io::ioctl_fionbio(&socket, false).unwrap();
+        let timeout = rustix::net::sockopt::Timeout::Recv;
+        rustix::net::sockopt::set_socket_timeout(&socket, timeout, Some(TICK)).unwrap();
+        Self { wire: Wire::Other(File::from(socket)), heard: String::new(), asked: 0 }
     }
 
     /// Dials a bind shell until it answers.
@@ -114,6 +129,7 @@ impl Session {
         canonical(match &self.wire {
             Wire::Tcp(stream) => stream.peer_addr().unwrap(),
             Wire::Udp(socket) => socket.peer_addr().unwrap(),
+            Wire::Other(_) => panic!("no IP address"),
         })
     }
 
@@ -122,6 +138,7 @@ impl Session {
         canonical(match &self.wire {
             Wire::Tcp(stream) => stream.local_addr().unwrap(),
             Wire::Udp(socket) => socket.local_addr().unwrap(),
+            Wire::Other(_) => panic!("no IP address"),
         })
     }
 
@@ -129,6 +146,7 @@ impl Session {
     pub fn send(&mut self, text: &str) {
         match &mut self.wire {
             Wire::Tcp(stream) => stream.write_all(text.as_bytes()).unwrap(),
+            Wire::Other(socket) => socket.write_all(text.as_bytes()).unwrap(),
             Wire::Udp(socket) => assert_eq!(socket.send(text.as_bytes()).unwrap(), text.len()),
         }
     }
@@ -157,6 +175,7 @@ impl Session {
         match &mut self.wire {
             Wire::Tcp(stream) => stream.read(part),
             Wire::Udp(socket) => socket.recv(part),
+            Wire::Other(socket) => socket.read(part),
         }
     }
 

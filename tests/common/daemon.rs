@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -255,6 +256,15 @@ impl Daemon {
         let output = tetherd(&["status", "--json", "--config", config.to_str().unwrap()]);
         let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         status["losses"][name].as_u64().unwrap()
+    }
+
+    /// What `tetherd status --json` says, asked without executing anything.
+    pub fn status(&self) -> Value {
+        let mut stream = UnixStream::connect(self.place().path("control.sock")).unwrap();
+        stream.write_all(b"status\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        serde_json::from_str(&answer).unwrap()
     }
 
     /// Sends a signal.

@@ -3,7 +3,7 @@
  *
  *   attack WAY HOST PORT EXTRA COMMAND [ARGUMENT...]
  *
- * HOST is an IPv4 or IPv6 address, EXTRA means something else to each way ("-" where it means nothing).
+ * HOST is an IPv4 or IPv6 address, or "vsock:" and a context id, EXTRA means something else to each way ("-" where it means nothing).
  * Ends with 77 where the kernel lacks what the way needs, with 1 where a step failed.
  */
 #define _GNU_SOURCE
@@ -25,6 +25,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <linux/vm_sockets.h> /* after sys/socket.h */
+
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
@@ -43,6 +45,13 @@ static socklen_t address(const char *host, const char *port, struct sockaddr_sto
 	struct sockaddr_in *v4 = (void *)to;
 	struct sockaddr_in6 *v6 = (void *)to;
 	memset(to, 0, sizeof *to);
+	if (!strncmp(host, "vsock:", 6)) {
+		struct sockaddr_vm *vm = (void *)to;
+		vm->svm_family = AF_VSOCK;
+		vm->svm_cid = strtoul(host + 6, 0, 10);
+		vm->svm_port = strtoul(port, 0, 10);
+		return sizeof *vm;
+	}
 	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
 		v4->sin_family = AF_INET;
 		v4->sin_port = htons(atoi(port));

@@ -4,8 +4,9 @@
  *   hungfs MOUNTPOINT FILE NAME
  *
  * Mounts (FUSE, no library) a directory with one executable file "shell", whose content is FILE's. Answers every
- * process but those called NAME, which wait for ever. Prints "mounted"; when standard input ends, unmounts and ends, and
- * those who wait get an error.
+ * process but those called NAME, which wait for ever, and never says that anything is written. Prints "mounted", and
+ * "hung" or "held" when somebody begins to wait; when standard input ends, unmounts and ends, and those who wait get an
+ * error.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -105,6 +106,9 @@ static void serve(const struct fuse_in_header *in, const void *body, const char 
 		answer(in, 0, content + from, length);
 		break;
 	}
+	case FUSE_WRITE:
+		puts("held"), fflush(stdout);
+		break;
 	case FUSE_FORGET:
 	case FUSE_BATCH_FORGET:
 	case FUSE_INTERRUPT:

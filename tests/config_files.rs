@@ -171,6 +171,7 @@ impl Case {
             direction: self.direction,
             scope: self.socket.scope(),
             kind: TetherKind::Direct,
+            relay: None,
             on_host: self.on_host,
             host_mount_namespace: Some(Inode(1)),
             container_id: self.container,

@@ -3,11 +3,14 @@
 //! Owns: the trait [`Host`] that the engine asks, and its two implementations: the live machine and a script for
 //! tests. Must not own: deciding anything. Talks to: `/proc` and `sys`.
 
+pub mod background;
 pub mod link;
 pub mod listener;
 pub mod live;
+pub mod lru;
 pub mod net_table;
 pub mod proc_dir;
+pub mod program_file;
 pub mod reader;
 pub mod scripted;
 pub mod socket;

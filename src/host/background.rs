@@ -51,14 +51,14 @@ pub enum Answer<J: Job> {
     Hung(J::Id),
 }
 
-/// A job and when it was begun.
-type Busy<I> = Arc<Mutex<Option<(I, Instant)>>>;
+/// A job and when it was begun, as the thread shows it to its owner.
+type Current<I> = Mutex<Option<(I, Instant)>>;
 
 #[derive(Debug)]
 struct Worker<J: Job> {
     jobs: Sender<J>,
     answers: Receiver<(J::Id, J::Output)>,
-    busy: Busy<J::Id>,
+    busy: Arc<Current<J::Id>>,
 }
 
 /// A queue of jobs and the thread that does them. The thread is started by the first job.
@@ -68,7 +68,7 @@ pub struct Background<J: Job> {
     stuck: Duration,
     worker: Option<Worker<J>>,
     waiting: HashSet<J::Id>,
-    hung: Vec<Weak<Mutex<Option<(J::Id, Instant)>>>>,
+    hung: Vec<Weak<Current<J::Id>>>,
     hung_max: usize,
 }
 
@@ -140,7 +140,7 @@ impl<J: Job> Background<J> {
         let (jobs, queue) = bounded::<J>(QUEUE);
         // Room for every answer, so that the worker never waits for us.
         let (answer, answers) = bounded(QUEUE + 1);
-        let busy: Busy<J::Id> = Arc::default();
+        let busy: Arc<Current<J::Id>> = Arc::default();
         let state = Arc::clone(&busy);
         thread::Builder::new()
             .name(self.name.to_owned())

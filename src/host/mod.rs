@@ -4,6 +4,8 @@
 //! tests. Must not own: deciding anything. Talks to: `/proc` and `sys`.
 
 pub mod background;
+pub mod characteristic;
+pub mod finder;
 pub mod link;
 pub mod listener;
 pub mod live;

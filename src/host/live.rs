@@ -2,16 +2,22 @@
 //!
 //! Owns: answering [`Host`] from `/proc`. Must not own: reading processes (`reader`), which the sensors do themselves.
 
+use std::cell::RefCell;
+
+use crate::host::shells::Shells;
 use crate::host::{Host, listener, reader, socket};
 use crate::model::ids::{Inode, Pid, ProcessKey};
+use crate::model::look::Look;
+use crate::model::recognised::Behind;
 use crate::model::socket::Socket;
 
 /// Linux's own default for `net.ipv4.ip_local_port_range`.
 const EPHEMERAL_DEFAULT: (u16, u16) = (32_768, 60_999);
 
 /// The machine that this process runs on.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct LiveHost {
+    shells: RefCell<Shells>,
     own_net_ns: Option<Inode>,
     ephemeral: (u16, u16),
 }
@@ -24,7 +30,11 @@ impl LiveHost {
             let mut numbers = text.split_whitespace().map(str::parse);
             Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
         });
-        Self { own_net_ns: socket::own_namespace(), ephemeral: ephemeral.unwrap_or(EPHEMERAL_DEFAULT) }
+        Self {
+            shells: RefCell::new(Shells::new()),
+            own_net_ns: socket::own_namespace(),
+            ephemeral: ephemeral.unwrap_or(EPHEMERAL_DEFAULT),
+        }
     }
 }
 
@@ -46,5 +56,10 @@ impl Host for LiveHost {
 
     fn ephemeral_ports(&self) -> (u16, u16) {
         self.ephemeral
+    }
+
+    fn shell_behind(&self, look: &Look, operand: Option<&[u8]>, wait: bool) -> Behind {
+        let shells = self.shells.try_borrow_mut();
+        shells.map_or(Behind::Late, |mut shells| shells.behind(look, operand, wait))
     }
 }

@@ -32,6 +32,11 @@ impl<K: Eq + Hash + Clone, V> Lru<K, V> {
         self.entries.get_mut(key).map(|entry| entry.0 = clock).is_some()
     }
 
+    /// Takes an entry out.
+    pub fn remove(&mut self, key: &K) {
+        self.entries.remove(key);
+    }
+
     /// Adds or replaces; the least recently used entry makes room.
     pub fn put(&mut self, key: K, value: V) {
         self.clock += 1;

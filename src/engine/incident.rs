@@ -209,10 +209,12 @@ impl Incident {
         self.state == State::Inactive && now.since(self.last_seen) > ns
     }
 
-    fn explain(&mut self, sentence: String) {
+    /// Adds a sentence to the evidence.
+    pub fn explain(&mut self, sentence: String) {
         let evidence = &mut self.judgement.evidence;
         if evidence.len() < EVIDENCE_MAX && !evidence.contains(&sentence) {
             evidence.push(sentence);
+            self.dirty = true;
         }
     }
 

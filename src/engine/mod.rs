@@ -7,6 +7,9 @@
 pub mod bounded;
 pub mod classify;
 pub mod direction;
+pub mod disguise;
+#[cfg(test)]
+mod disguise_tests;
 pub mod incident;
 pub mod policy;
 pub mod program;
@@ -15,7 +18,7 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::engine::bounded::BoundedMap;
@@ -94,6 +97,7 @@ pub struct Engine {
     one_way: BoundedMap<Inode, OneWay>,
     due: BTreeSet<(u64, FindingId)>,
     restored: HashMap<FindingId, Restored>,
+    late: VecDeque<Arc<Look>>,
     orders: Vec<Order>,
     losses: Vec<(Loss, u64)>,
     tally: Tally,
@@ -112,6 +116,7 @@ impl Engine {
             one_way: BoundedMap::new(settings.one_way_max),
             due: BTreeSet::new(),
             restored: restored.into_iter().filter_map(|r| Some((r.id?, r))).collect(),
+            late: VecDeque::new(),
             orders: Vec::new(),
             losses: Vec::new(),
             tally: Tally::default(),
@@ -153,6 +158,7 @@ impl Engine {
                 }
             }
         }
+        self.settle(now, host, &mut out);
         self.issue_due(now, &mut out);
         out
     }
@@ -212,11 +218,14 @@ impl Engine {
         if let Some(own) = own {
             self.left(&own, look.at);
         }
+        let (program, late) = self.identify(&look, host);
         if self.due.len() > FILES_MAX {
             look.exe.handle = None;
         }
-        let program = self.catalog.identify(&look.exe.path, &look.comm, &look.args.list);
         let look = Arc::new(look);
+        if late {
+            self.ask_again(&look);
+        }
         let mut joins: Vec<FindingId> =
             lineage.into_iter().filter(|id| self.incidents.get(id).is_some()).collect();
         match judge(&look, &program) {
@@ -345,6 +354,7 @@ impl Engine {
             let (applet, whole) = (text::escape(program.name.as_bytes()), text::escape(multicall.as_bytes()));
             evidence.push(format!("{applet} is an applet of {whole}"));
         }
+        evidence.extend(program.evidence.iter().cloned());
         if look.exe.is_memfd() {
             evidence.push("the program runs from anonymous memory (memfd)".into());
         } else if look.exe.deleted {

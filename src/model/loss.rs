@@ -22,6 +22,8 @@ pub enum Loss {
     AccessDenied,
     /// A socket on fd 0-2 of which no lookup could say what it is.
     SocketUnresolved,
+    /// A program on a tether could not be read in time to tell whether it is a shell under another name.
+    ShellUnsettled,
     /// A process known to matter was dropped from the table because the table was full.
     ProcessEvicted,
     /// A socket remembered for row 8 was dropped because the table was full.
@@ -46,7 +48,7 @@ pub enum Loss {
 
 impl Loss {
     /// All of them, in the order of the counters.
-    pub const ALL: [Loss; 18] = [
+    pub const ALL: [Loss; 19] = [
         Loss::KernelOverflow,
         Loss::SequenceGap,
         Loss::SensorDeaf,
@@ -55,6 +57,7 @@ impl Loss {
         Loss::Vanished,
         Loss::AccessDenied,
         Loss::SocketUnresolved,
+        Loss::ShellUnsettled,
         Loss::ProcessEvicted,
         Loss::MemoryEvicted,
         Loss::IncidentEvicted,
@@ -83,6 +86,7 @@ impl Loss {
             Self::Vanished => "vanished",
             Self::AccessDenied => "access_denied",
             Self::SocketUnresolved => "socket_unresolved",
+            Self::ShellUnsettled => "shell_unsettled",
             Self::ProcessEvicted => "process_evicted",
             Self::MemoryEvicted => "memory_evicted",
             Self::IncidentEvicted => "incident_evicted",
@@ -109,6 +113,9 @@ impl Loss {
             Self::Vanished => "a process ended before its file descriptors could be read",
             Self::AccessDenied => "a process's files in /proc could not be read (capabilities, LSM)",
             Self::SocketUnresolved => "a socket's kind could not be found out by any means",
+            Self::ShellUnsettled => {
+                "a program on a tether could not be read in time to tell whether it is a shell under another name"
+            }
             Self::ProcessEvicted => "more processes hang on tethers than the table holds",
             Self::MemoryEvicted => "more one-way sockets are remembered than the table holds",
             Self::IncidentEvicted => "more incidents are open than the table holds",

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use crate::engine::classify::{Verdict, judge};
+use crate::engine::incident::Incident;
 use crate::engine::program::{self, Catalog, Program};
 use crate::engine::{Engine, push_new};
 use crate::host::Host;
@@ -63,7 +64,7 @@ impl Engine {
                     Some(id) => {
                         if let Some(incident) = self.incidents.get_mut(&id) {
                             incident.raise(judgement, &look);
-                            program.evidence.into_iter().for_each(|sentence| incident.explain(sentence));
+                            explain(incident, &program, &look);
                         }
                         self.touch(id, now);
                     }
@@ -100,6 +101,14 @@ impl Engine {
             self.left(&own, look.at);
         }
         self.keep(own, look.at);
+    }
+}
+
+/// Adds what there is to say of a program's name to its incident, whichever process gave the severity.
+pub(super) fn explain(incident: &mut Incident, program: &Program, look: &Look) {
+    for sentence in &program.evidence {
+        let whose = if incident.is_about(look) { String::new() } else { format!("pid {}: ", look.key.pid) };
+        incident.explain(format!("{whose}{sentence}"));
     }
 }
 

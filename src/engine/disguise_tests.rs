@@ -133,7 +133,7 @@ fn an_answer_that_comes_late() {
         assert!(script.tick(2 * SECOND).is_empty());
         script.host.behind.insert(b"/tmp/x".to_vec(), shell("bash", How::Characteristic));
         let found = script.tick(2 * SECOND);
-        assert_eq!(found.len(), 1, "{stdio:?}", stdio = first);
+        assert_eq!(found.len(), 1);
         assert!(found[0].severity >= Severity::High && says(&found[0], "what only bash has"));
         assert_eq!(found[0].process_count, 1);
         script.exit(10);
@@ -174,4 +174,15 @@ fn an_answer_that_never_comes() {
     script.tick(60 * SECOND);
     script.host.behind.insert(b"/tmp/y".to_vec(), shell("bash", How::Characteristic));
     assert!(script.tick(SECOND).iter().all(|f| f.row != Row::ShellReadsSocket), "they were given up");
+}
+
+#[test]
+fn said_of_every_process_of_the_incident() {
+    let mut script = Script::new();
+    script.exec(9, 1, &["sh"], all());
+    script.host.behind.insert(b"/tmp/x".to_vec(), shell("bash", How::Characteristic));
+    exec(&mut script, 10, "/tmp/x", &["x"], all());
+    let found = script.tick(2 * SECOND);
+    assert_eq!(found[0].subject.key.pid, Pid(9));
+    assert!(says(&found[0], "pid 10: the program is bash under another name"), "{:?}", found[0].evidence);
 }

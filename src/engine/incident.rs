@@ -163,6 +163,11 @@ impl Incident {
         }
     }
 
+    /// Whether this process gave the severity.
+    pub fn is_about(&self, look: &Look) -> bool {
+        self.subject.key == look.key
+    }
+
     /// One process on the tether has ended.
     pub fn leave(&mut self, at: Moment) {
         self.alive = self.alive.saturating_sub(1);

@@ -247,6 +247,7 @@ impl Engine {
                     Some(id) => {
                         if let Some(incident) = self.incidents.get_mut(&id) {
                             incident.raise(judgement, &look);
+                            disguise::explain(incident, &program, &look);
                         }
                         id
                     }

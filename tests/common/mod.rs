@@ -10,6 +10,7 @@ pub mod attacker;
 pub mod daemon;
 pub mod expected;
 pub mod finding;
+pub mod hungfs;
 pub mod programs;
 pub mod victim;
 

@@ -22,17 +22,39 @@ const ELF: &[u8] = b"\x7fELF";
 struct Shell {
     name: &'static str,
     strings: &'static [&'static str],
-    /// The same in UTF-32, which Rust and C++ shells use inside; looked for where all else was found.
-    wide: Option<&'static str>,
+    /// One more, looked for where all else was found: short ones and UTF-32 would slow the search down for all.
+    last: Option<Last>,
+}
+
+/// The last string of a shell.
+#[derive(Clone, Copy)]
+enum Last {
+    Plain(&'static str),
+    /// In UTF-32, which fish uses inside.
+    Wide(&'static str),
+}
+
+impl Last {
+    fn bytes(self) -> Vec<u8> {
+        match self {
+            Self::Plain(string) => plain(string),
+            Self::Wide(string) => {
+                plain(string).into_iter().flat_map(|byte| u32::from(byte).to_le_bytes()).collect()
+            }
+        }
+    }
 }
 
 const fn shell(name: &'static str, strings: &'static [&'static str]) -> Shell {
-    Shell { name, strings, wide: None }
+    Shell { name, strings, last: None }
 }
 
 /// Each string is one of the shell's own messages or names, so that no option of the build leaves it out.
 const SHELLS: [Shell; 15] = [
-    shell("busybox", &[": applet ¦not found", "Busy¦Box v", "multi-¦call binary"]),
+    Shell {
+        last: Some(Last::Plain("Busy¦Box v")),
+        ..shell("busybox", &[": applet ¦not found", "multi-¦call binary"])
+    },
     shell("toybox", &["Toybox %s ¦multicall binary", "(see ¦toybox --help)"]),
     shell(
         "bash",
@@ -41,18 +63,21 @@ const SHELLS: [Shell; 15] = [
     shell("zsh", &["ZSH_¦EXECUTION_STRING", "no such ¦builtin: %s", "event not ¦found: %s"]),
     shell("mksh", &["mksh: out of ¦memory early", "\\\\builtin ¦fc -l", "\\\\builtin ¦typeset -i"]),
     shell("posh", &["POSH_¦VERSION", "Use `exit' ¦to leave ksh", "wdscan: ¦unknown char"]),
-    // The third is in the shell alone, not in its compiler shcomp.
-    shell(
-        "ksh93",
-        &["is a tracked ¦alias for", "ed not found ¦set FCEDIT", "?(.)¦/./*", "line %d: ¦set %s obsolete"],
-    ),
+    // The last is in the shell alone, not in its compiler shcomp.
+    Shell {
+        last: Some(Last::Plain("?(.)¦/./*")),
+        ..shell(
+            "ksh93",
+            &["is a tracked ¦alias for", "ed not found ¦set FCEDIT", "line %d: ¦set %s obsolete"],
+        )
+    },
     shell(
         "yash",
         &["(maybe you ¦missed `%ls'?)", "$COMMAND_¦NOT_FOUND_HANDLER", ": a semi-¦special built-in"],
     ),
-    // The second is in the shell alone, not in fish_indent and fish_key_reader.
+    // The last is in the shell alone, not in fish_indent and fish_key_reader.
     Shell {
-        wide: Some("Error reading ¦script file '%s':"),
+        last: Some(Last::Wide("Error reading ¦script file '%s':")),
         ..shell("fish", &["config path appears ¦to be on a network volume"])
     },
     shell("tcsh", &["Faulty alias ¦'precmd' removed.", "hash=%-4d ¦dir=%-2d prog=%s", "to leave ¦%s."]),
@@ -77,10 +102,6 @@ fn plain(string: &str) -> Vec<u8> {
     string.replace('¦', "").into_bytes()
 }
 
-fn wide(string: &str) -> Vec<u8> {
-    plain(string).into_iter().flat_map(|byte| u32::from(byte).to_le_bytes()).collect()
-}
-
 /// Which shell a file is, by what is in it; `None`: none that is known.
 pub fn shell_in(file: &File, until: Instant) -> Result<Option<&'static str>, &'static str> {
     let found = look_for(&ALL, file, until)?;
@@ -91,8 +112,8 @@ pub fn shell_in(file: &File, until: Instant) -> Result<Option<&'static str>, &'s
         if own.is_empty() || !own.iter().all(|found| *found) {
             continue;
         }
-        let Some(string) = shell.wide else { return Ok(Some(shell.name)) };
-        if look_for(&Finder::new(vec![wide(string)]), file, until)? == [true] {
+        let Some(last) = shell.last else { return Ok(Some(shell.name)) };
+        if look_for(&Finder::new(vec![last.bytes()]), file, until)? == [true] {
             return Ok(Some(shell.name));
         }
     }
@@ -134,7 +155,7 @@ mod tests {
         let mut content = ELF.to_vec();
         content.resize(64 * 1024 - 5, b'.');
         shell.strings.iter().for_each(|string| content.extend(plain(string)));
-        shell.wide.iter().for_each(|string| content.extend(wide(string)));
+        shell.last.iter().for_each(|last| content.extend(last.bytes()));
         content
     }
 
@@ -152,7 +173,7 @@ mod tests {
     #[test]
     fn long_enough_to_be_found_quickly() {
         let strings = SHELLS.iter().flat_map(|shell| shell.strings);
-        assert!(strings.clone().all(|string| plain(string).len() >= 8 && string.contains('¦')));
+        assert!(strings.clone().all(|string| plain(string).len() >= 12 && string.contains('¦')));
     }
 
     /// A program with all of these in it would be a shell to every other tetherd.

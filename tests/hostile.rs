@@ -11,18 +11,17 @@
 mod common;
 
 use std::ffi::{OsStr, OsString};
-use std::io::Read;
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::symlink;
-use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use common::attacker::Listener;
 use common::daemon::{Daemon, lives};
 use common::finding::{CATEGORY, Finding, arguments_of};
+use common::hungfs::HungFs;
 use common::programs::program;
 use common::victim::Victim;
 use common::wait_for;
@@ -255,35 +254,12 @@ fn a_program_on_a_hung_filesystem() {
     require!("gcc", "busybox");
     // It hangs for this daemon alone, not for those of other tests.
     let daemon = Daemon::start_as("tetherd-hung");
-    let directory = tempfile::tempdir().unwrap();
-    let (mount, busybox) = (directory.path().to_str().unwrap(), common::which("busybox").unwrap());
-    let mut command = Command::new(program("hungfs"));
-    command
-        .args([mount, busybox.to_str().unwrap(), "tetherd-hung"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
-    command.stderr(Stdio::null());
-    let mut server = command.spawn().unwrap();
-    let said = Arc::new(Mutex::new(String::new()));
-    let (mut stdout, into) = (server.stdout.take().unwrap(), said.clone());
-    std::thread::spawn(move || {
-        let mut part = [0; 64];
-        while let Ok(n @ 1..) = stdout.read(&mut part) {
-            into.lock().unwrap().push_str(&String::from_utf8_lossy(&part[..n]));
-        }
-    });
-    let mounted = wait_for("FUSE mounts, or cannot", || {
-        let is = std::fs::read_to_string("/proc/self/mountinfo").unwrap().contains(mount);
-        is.then_some(true).or_else(|| server.try_wait().unwrap().map(|_| false))
-    });
-    if !mounted {
+    let Some(filesystem) = HungFs::mount("tetherd-hung") else {
         return common::impossible("FUSE cannot be mounted");
-    }
-    let unmount = Unmount(directory.path());
+    };
 
     let attacker = Listener::tcp();
-    let shell = directory.path().join("shell");
-    let mut command = Command::new(&shell);
+    let mut command = Command::new(filesystem.shell());
     // argv[0] says which applet busybox is.
     std::os::unix::process::CommandExt::arg0(&mut command, "sh");
     let (victim, hung) = on_socket(attacker.port(), command);
@@ -300,25 +276,15 @@ fn a_program_on_a_hung_filesystem() {
         found(&daemon, port);
         assert!(start.elapsed().as_secs() < 5, "the sensor waited for the hung filesystem");
     }
-    assert!(said.lock().unwrap().contains("hung"), "the daemon asked the filesystem, or this shows nothing");
+    assert!(filesystem.was_asked(), "the daemon asked the filesystem, or this shows nothing");
     let record = daemon.wait_for("the shell on the hung filesystem", |r| r.own_port() == Some(hung));
     assert!(record.process(victim.pid()).is_some(), "{}", record.brief());
     assert!(record.ran(&["sh"]), "{}", record.brief());
 
     session.exit();
     drop(victim);
-    drop(server.stdin.take());
-    drop(unmount);
-    server.wait().unwrap();
+    drop(filesystem);
     daemon.stop();
-}
-
-struct Unmount<'a>(&'a Path);
-
-impl Drop for Unmount<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0).stderr(Stdio::null()).status();
-    }
 }
 
 /// Five hundred tethers at one time: every one is a finding, none suppressed, and the memory is bounded. They wait for

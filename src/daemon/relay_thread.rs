@@ -12,6 +12,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::daemon::status::Board;
+use crate::engine::disguise::program_of;
 use crate::engine::program::{Catalog, Program};
 use crate::engine::relayed::discovery;
 use crate::engine::resolve::{Question, resolve};
@@ -146,14 +147,18 @@ impl RelayThread {
             self.stats.lose(Loss::SuspectVanished, 1);
             return None;
         };
-        let program = catalog.identify(&exe, &comm, &args.list);
         let [stdin, stdout, stderr] = &suspect.sights;
         let output = [(1, stdout), (2, stderr)].into_iter().find(|(_, sight)| sight.channel().is_some());
         let both = stdin.channel().is_some() && output.is_some();
         let mut brief = Look::unread(suspect.pid, Default::default(), suspect.at, seen, Cause::Exec);
-        brief.args = args;
+        (brief.exe, brief.comm, brief.args) = (exe, comm, args);
+        let program = if both {
+            program_of(catalog, &brief, &self.host)
+        } else {
+            catalog.identify(&brief.exe.path, &brief.comm, &brief.args.list)
+        };
         let command = output.is_some() && discovery(&brief, &program).is_some();
-        if !(both && program.is_watched()) && !command {
+        if !(command || both && program.is_watched()) {
             return None;
         }
         let now = clock::now();

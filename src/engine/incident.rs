@@ -172,6 +172,11 @@ impl Incident {
         }
     }
 
+    /// Whether this process gave the severity.
+    pub fn is_about(&self, look: &Look) -> bool {
+        self.subject.key == look.key
+    }
+
     /// One process on the tether has ended.
     pub fn leave(&mut self, at: Moment) {
         self.alive = self.alive.saturating_sub(1);
@@ -218,10 +223,12 @@ impl Incident {
         self.state == State::Inactive && now.since(self.last_seen) > ns
     }
 
-    fn explain(&mut self, sentence: String) {
+    /// Adds a sentence to the evidence.
+    pub fn explain(&mut self, sentence: String) {
         let evidence = &mut self.judgement.evidence;
         if evidence.len() < EVIDENCE_MAX && !evidence.contains(&sentence) {
             evidence.push(sentence);
+            self.dirty = true;
         }
     }
 

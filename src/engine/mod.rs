@@ -8,6 +8,9 @@ pub mod anchor;
 pub mod bounded;
 pub mod classify;
 pub mod direction;
+pub mod disguise;
+#[cfg(test)]
+mod disguise_tests;
 pub mod incident;
 pub mod policy;
 pub mod program;
@@ -18,7 +21,7 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::engine::anchor::Anchor;
@@ -102,6 +105,7 @@ pub struct Engine {
     one_way: BoundedMap<Inode, OneWay>,
     due: BTreeSet<(u64, FindingId)>,
     restored: HashMap<FindingId, Restored>,
+    late: VecDeque<Arc<Look>>,
     orders: Vec<Order>,
     losses: Vec<(Loss, u64)>,
     tally: Tally,
@@ -121,6 +125,7 @@ impl Engine {
             one_way: BoundedMap::new(settings.one_way_max),
             due: BTreeSet::new(),
             restored: restored.into_iter().filter_map(|r| Some((r.id?, r))).collect(),
+            late: VecDeque::new(),
             orders: Vec::new(),
             losses: Vec::new(),
             tally: Tally::default(),
@@ -162,6 +167,7 @@ impl Engine {
                 }
             }
         }
+        self.settle(now, host, &mut out);
         self.issue_due(now, &mut out);
         out
     }
@@ -226,11 +232,14 @@ impl Engine {
         if let Some(own) = own {
             self.left(&own, look.at);
         }
+        let (program, late) = self.identify(&look, host);
         if self.due.len() > FILES_MAX {
             look.exe.handle = None;
         }
-        let program = self.catalog.identify(&look.exe.path, &look.comm, &look.args.list);
         let look = Arc::new(look);
+        if late {
+            self.ask_again(&look);
+        }
         let mut joins: Vec<FindingId> =
             lineage.into_iter().filter(|id| self.incidents.get(id).is_some()).collect();
         match judge(&look, &program) {
@@ -251,7 +260,7 @@ impl Engine {
                 let judgement = self.judgement(&look, &program, row, direct_tether(&look, &socket));
                 let id = match open {
                     Some(id) => {
-                        self.raise(id, judgement, &look);
+                        self.raise(id, judgement, &program, &look);
                         id
                     }
                     None => self.open(judgement, anchor, &look, host, out),
@@ -346,9 +355,10 @@ impl Engine {
         Some(id)
     }
 
-    fn raise(&mut self, id: FindingId, judgement: Judgement, look: &Arc<Look>) {
+    fn raise(&mut self, id: FindingId, judgement: Judgement, program: &Program, look: &Arc<Look>) {
         if let Some(incident) = self.incidents.get_mut(&id) {
             incident.raise(judgement, look);
+            disguise::explain(incident, program, look);
         }
     }
 
@@ -366,6 +376,7 @@ impl Engine {
             let (applet, whole) = (text::escape(program.name.as_bytes()), text::escape(multicall.as_bytes()));
             evidence.push(format!("{applet} is an applet of {whole}"));
         }
+        evidence.extend(program.evidence.iter().cloned());
         if look.exe.is_memfd() {
             evidence.push("the program runs from anonymous memory (memfd)".into());
         } else if look.exe.deleted {

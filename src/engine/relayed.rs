@@ -22,6 +22,8 @@ use crate::model::text;
 
 /// How close together two different commands of one relay have to be.
 const TOGETHER_NS: u64 = 60 * SECOND;
+/// How long before a command its relay must have heard from the network, in milliseconds.
+const TOLD_MS: u32 = 3_000;
 /// How many different commands of one relay are remembered.
 const COMMANDS_MAX: usize = 8;
 
@@ -75,7 +77,7 @@ impl Engine {
         let judgement = self.relayed_judgement(look, program, row, way, relayed);
         let id = match open {
             Some(id) => {
-                self.raise(id, judgement, look);
+                self.raise(id, judgement, program, look);
                 id
             }
             None => self.open(judgement, anchor, look, host, out),
@@ -175,7 +177,10 @@ fn met<'a>(look: &Look, program: &Program, relayed: &'a Relayed, catalog: &Catal
     }
     // The relay has to be further up: `id | nc` is a pipeline, and its user's own doing.
     let above = |way: &&Way| look.ancestors.iter().any(|ancestor| ancestor.key == way.relay.process.key);
-    match (output.filter(above), discovery(look, program)) {
+    // What the relay starts because it was told to, it was told a moment before. A connection that has been silent has
+    // nothing to do with it.
+    let told = |way: &&Way| way.heard_ms.is_none_or(|ms| ms <= TOLD_MS);
+    match (output.filter(above).filter(told), discovery(look, program)) {
         (Some(way), Some(name)) => Met::Command(name, way),
         _ => Met::Nothing,
     }

@@ -54,9 +54,9 @@ pub fn resolve(question: Question, first: (u32, Channel), host: &impl Host) -> O
         hops: vec![start],
     }]);
     while let Some(step) = queue.pop_front() {
-        if let Some((hops, holder, socket)) = search.across(&step, &mut queue) {
+        if let Some(Reached { hops, holder, socket, heard_ms }) = search.across(&step, &mut queue) {
             let relay = Arc::new(host.relay(&holder)?);
-            return Some(Way { hops, socket, relay, first: first.1 });
+            return Some(Way { hops, socket, heard_ms, relay, first: first.1 });
         }
     }
     None
@@ -70,6 +70,14 @@ struct Step {
     hops: Vec<Hop>,
 }
 
+/// The end of a search.
+struct Reached {
+    hops: Vec<Hop>,
+    holder: Arc<Files>,
+    socket: Arc<Socket>,
+    heard_ms: Option<u32>,
+}
+
 struct Search<'a, H> {
     question: Question,
     host: &'a H,
@@ -81,11 +89,7 @@ struct Search<'a, H> {
 impl<H: Host> Search<'_, H> {
     /// Goes to the far end of one channel: either somebody there holds a network socket, or their other channels are
     /// put on the queue.
-    fn across(
-        &mut self,
-        step: &Step,
-        queue: &mut VecDeque<Step>,
-    ) -> Option<(Vec<Hop>, Arc<Files>, Arc<Socket>)> {
+    fn across(&mut self, step: &Step, queue: &mut VecDeque<Step>) -> Option<Reached> {
         let far = self.far_end(step)?;
         let mut waiting = Vec::new();
         for (holder, fds, end) in self.holders(step, far) {
@@ -96,9 +100,12 @@ impl<H: Host> Search<'_, H> {
                 fds,
                 backing: backing(far, end),
             });
-            // Of several sockets the newest is the likeliest: cookies count up.
-            let newest = holder.networks().max_by_key(|(fd, socket)| (socket.cookie, *fd));
-            if let Some((fd, socket)) = newest {
+            // Of several sockets the likeliest is the one that bytes came in on last, and then the newest: cookies
+            // count up.
+            let likeliest = holder.networks().min_by_key(|(fd, socket, heard)| {
+                (heard.unwrap_or(0), std::cmp::Reverse((socket.cookie, *fd)))
+            });
+            if let Some((fd, socket, heard_ms)) = likeliest {
                 let socket = socket.clone();
                 hops.push(Hop {
                     process: holder.key,
@@ -106,7 +113,7 @@ impl<H: Host> Search<'_, H> {
                     fds: vec![fd],
                     backing: Backing::Network(socket.clone()),
                 });
-                return Some((hops, holder, socket));
+                return Some(Reached { hops, holder, socket, heard_ms });
             }
             waiting.push((holder, hops));
         }

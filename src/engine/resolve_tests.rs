@@ -7,7 +7,7 @@ use crate::model::relay::OpenFile;
 use crate::model::socket::{Address, Family, Peer, Protocol, SocketLookup, SocketType};
 
 fn network(inode: u64) -> FileKind {
-    FileKind::Network(Arc::new(Socket {
+    FileKind::network(Socket {
         inode: Inode(inode),
         cookie: Some(SocketCookie(inode)),
         family: Family::Inet,
@@ -18,7 +18,7 @@ fn network(inode: u64) -> FileKind {
         listening: false,
         net_ns: None,
         found_by: SocketLookup::Getfd,
-    }))
+    })
 }
 
 const fn pipe(inode: u64) -> Channel {
@@ -45,7 +45,10 @@ fn master(number: u32) -> FileKind {
     FileKind::Channel(Channel::Pty(6, number), End::Master)
 }
 
-fn host(processes: &[(u32, u32, &[(u32, FileKind)])]) -> ScriptedHost {
+type Open = (u32, FileKind);
+type Process<'a> = (u32, u32, &'a [Open]);
+
+fn host(processes: &[Process<'_>]) -> ScriptedHost {
     let mut host = ScriptedHost::default();
     for (pid, parent, files) in processes {
         let list = files.iter().map(|(fd, kind)| OpenFile { fd: *fd, kind: kind.clone() }).collect();
@@ -134,15 +137,14 @@ fn loops_end() {
 
 #[test]
 fn the_chain_is_bounded() {
-    let mut chain: Vec<(u32, u32, Vec<(u32, FileKind)>)> = vec![(10, 1, vec![(0, reads(100))])];
+    let mut chain: Vec<(u32, u32, Vec<Open>)> = vec![(10, 1, vec![(0, reads(100))])];
     for i in 0..20u64 {
         let pid = 11 + u32::try_from(i).unwrap();
         chain.push((pid, 1, vec![(1, writes(100 + i)), (0, reads(101 + i))]));
     }
     chain.push((98, 1, vec![(1, writes(110)), (3, network(71))]));
     chain.push((99, 1, vec![(1, writes(104)), (3, network(70))]));
-    let long: Vec<(u32, u32, &[(u32, FileKind)])> =
-        chain.iter().map(|(a, b, c)| (*a, *b, c.as_slice())).collect();
+    let long: Vec<Process<'_>> = chain.iter().map(|(a, b, c)| (*a, *b, c.as_slice())).collect();
     let mut far = host(&long);
     assert_eq!(ask(&far, 10, 0, Flow::In, false), Some((99, 11)), "five pipes");
     far.files.remove(&Pid(99));
@@ -151,8 +153,8 @@ fn the_chain_is_bounded() {
 
 #[test]
 fn a_listener_is_no_relay() {
-    let FileKind::Network(socket) = network(70) else { panic!() };
-    let listener = FileKind::Network(Arc::new(Socket { listening: true, ..Socket::clone(&socket) }));
+    let FileKind::Network { socket, .. } = network(70) else { panic!() };
+    let listener = FileKind::network(Socket { listening: true, ..Socket::clone(&socket) });
     let host = host(&[(10, 1, &[(3, listener), (4, writes(5))]), (11, 10, &[(0, reads(5))])]);
     assert_eq!(ask(&host, 11, 0, Flow::In, false), None);
 }

@@ -11,48 +11,54 @@ use crate::model::stdio::Backing;
 
 const MS: u64 = 1_000_000;
 
-struct Script {
-    engine: Engine,
-    host: ScriptedHost,
+pub(super) struct Script {
+    pub(super) engine: Engine,
+    pub(super) host: ScriptedHost,
     now_ns: u64,
 }
 
 impl Script {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(EngineSettings::default(), Vec::new())
     }
 
-    fn with(settings: EngineSettings, restored: Vec<Restored>) -> Self {
+    pub(super) fn with(settings: EngineSettings, restored: Vec<Restored>) -> Self {
         let place = Place { boot_id: "boot".into(), mount_namespace: Some(Inode(1)) };
         let engine = Engine::new(settings, place, Arc::new(RuleSet::shipped()), restored);
         Self { engine, host: ScriptedHost::default(), now_ns: 1_000 * SECOND }
     }
 
-    fn now(&self) -> Moment {
+    pub(super) fn now(&self) -> Moment {
         Moment { mono_ns: self.now_ns, wall_ns: 1_700_000_000 * SECOND + self.now_ns }
     }
 
-    fn after(&mut self, ns: u64) -> &mut Self {
+    pub(super) fn after(&mut self, ns: u64) -> &mut Self {
         self.now_ns += ns;
         self
     }
 
-    fn handle(&mut self, event: Event) -> Vec<Detection> {
+    pub(super) fn handle(&mut self, event: Event) -> Vec<Detection> {
         self.engine.handle(event, &self.host)
     }
 
-    fn tick(&mut self, ns: u64) -> Vec<Detection> {
+    pub(super) fn tick(&mut self, ns: u64) -> Vec<Detection> {
         self.now_ns += ns;
         let at = self.now();
         self.handle(Event::Tick { at })
     }
 
-    fn exec(&mut self, pid: u32, parent: u32, argv: &[&str], stdio: [Backing; 3]) -> Vec<Detection> {
+    pub(super) fn exec(
+        &mut self,
+        pid: u32,
+        parent: u32,
+        argv: &[&str],
+        stdio: [Backing; 3],
+    ) -> Vec<Detection> {
         let look = self.look(pid, parent, argv, stdio);
         self.handle(Event::Look(Box::new(look)))
     }
 
-    fn look(&self, pid: u32, parent: u32, argv: &[&str], stdio: [Backing; 3]) -> Look {
+    pub(super) fn look(&self, pid: u32, parent: u32, argv: &[&str], stdio: [Backing; 3]) -> Look {
         let key = ProcessKey { pid: Pid(pid), start: StartTime(u64::from(pid) * 10) };
         let mut look = Look::blank(key, self.now(), Observation::Live, Cause::Exec);
         look.parent = Pid(parent);
@@ -64,19 +70,19 @@ impl Script {
         look
     }
 
-    fn fork(&mut self, parent: u32, child: u32) -> Vec<Detection> {
+    pub(super) fn fork(&mut self, parent: u32, child: u32) -> Vec<Detection> {
         let start = StartTime(u64::from(child) * 10);
         let at = self.now();
         self.handle(Event::Forked { parent: Pid(parent), child: Pid(child), start, at })
     }
 
-    fn exit(&mut self, pid: u32) -> Vec<Detection> {
+    pub(super) fn exit(&mut self, pid: u32) -> Vec<Detection> {
         let at = self.now();
         self.handle(Event::Exited { pid: Pid(pid), at })
     }
 }
 
-fn socket(inode: u64, peer: &str) -> Arc<Socket> {
+pub(super) fn socket(inode: u64, peer: &str) -> Arc<Socket> {
     Arc::new(Socket {
         inode: Inode(inode),
         cookie: Some(SocketCookie(inode * 7)),
@@ -91,11 +97,11 @@ fn socket(inode: u64, peer: &str) -> Arc<Socket> {
     })
 }
 
-fn tied(inode: u64) -> Backing {
+pub(super) fn tied(inode: u64) -> Backing {
     Backing::Network(socket(inode, "203.0.113.9:4444"))
 }
 
-const NULL: Backing = Backing::Null;
+pub(super) const NULL: Backing = Backing::Null;
 
 #[test]
 fn a_reverse_shell_from_first_to_last() {

@@ -5,19 +5,17 @@
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::host::background::{Answer, Background, HUNG_MAX, Job, Refusal, STUCK};
+use crate::host::lru::Lru;
+use crate::host::program_file::{reopen, still_the_same};
 use crate::model::look::{Exe, FileId, Look};
-
-use super::background::{Answer, Background, Job, Refusal, STUCK};
-use super::lru::Lru;
 
 /// How many files' digests are remembered.
 const CACHE: usize = 1024;
@@ -75,7 +73,7 @@ impl Digests {
         Self {
             on,
             max,
-            work: Background::new("tetherd-digest", STUCK),
+            work: Background::new("tetherd-digest", STUCK, HUNG_MAX),
             known: Lru::new(CACHE),
             wanted: HashSet::new(),
         }
@@ -91,7 +89,7 @@ impl Digests {
             Ok(()) => {
                 self.wanted.insert(file);
             }
-            // Off is for good, so the answer can be remembered; a full queue is not.
+            // Off lasts, so the answer can be remembered; a full queue does not.
             Err(Refusal::Off) => self.known.put(file, Err("digests are off: reading files hung too often")),
             Err(Refusal::Full) => {}
         }
@@ -158,36 +156,12 @@ fn hash(file: &FileId, handle: &OwnedFd, max: u64) -> Outcome {
     Ok(Sum { sha256, hashed })
 }
 
-/// Opens for reading what `handle` (O_PATH) stands for; regular files only, which is asked before anything that an
-/// open could set off.
-pub(super) fn reopen(handle: &OwnedFd) -> Result<File, &'static str> {
-    let path = format!("/proc/self/fd/{}", handle.as_raw_fd());
-    let kind = std::fs::metadata(&path).map_err(|_| "the file could not be asked for its type")?.file_type();
-    if !kind.is_file() {
-        return Err("it is not a regular file");
-    }
-    File::options()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY)
-        .open(path)
-        .map_err(|_| "the file could not be opened")
-}
-
-/// Whether the content can still be what ran. Removing the file's last name changes its ctime and nothing else, so that
-/// is let through where it has no name left.
-fn still_the_same(file: &FileId, open: &File) -> Result<(), &'static str> {
-    let now = open.metadata().map_err(|_| "the file could not be asked for its size")?;
-    let ns = |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
-    let content = now.size() == file.size && ns(now.mtime(), now.mtime_nsec()) == file.mtime_ns;
-    let inode = ns(now.ctime(), now.ctime_nsec()) == file.ctime_ns || now.nlink() == 0;
-    if content && inode { Ok(()) } else { Err("the file has changed since it was executed") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::enrich::samples;
     use crate::model::look::Observation;
+    use std::fs::File;
     use std::io::Write as _;
 
     fn look_at(path: &std::path::Path) -> Look {

@@ -7,11 +7,9 @@
 //! A record waits for those threads for `digest_wait_ms` in all. What is not there by then is left out, the record says
 //! so in `Enrichment_Status`, and the incident's next record has it.
 
-mod background;
 mod connection;
 pub mod container;
 mod digest;
-mod lru;
 mod namespaces;
 pub mod node;
 mod process;

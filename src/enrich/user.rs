@@ -14,13 +14,12 @@ use std::time::Instant;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat, openat2};
 
+use crate::host::background::{Answer, Background, HUNG_MAX, Job, Refusal, STUCK};
+use crate::host::lru::Lru;
+use crate::host::program_file::reopen;
 use crate::model::ids::{Inode, ProcessKey, Uid};
 use crate::model::look::Look;
 use crate::model::text;
-
-use super::background::{Answer, Background, Job, Refusal, STUCK};
-use super::digest::reopen;
-use super::lru::Lru;
 
 /// How many names are remembered.
 const CACHE: usize = 1024;
@@ -49,7 +48,7 @@ pub(super) struct Users {
 impl Users {
     /// `host_mnt`: the host's mount namespace.
     pub(super) fn new(host_mnt: Option<Inode>) -> Self {
-        Self { host_mnt, work: Background::new("tetherd-user", STUCK), known: Lru::new(CACHE) }
+        Self { host_mnt, work: Background::new("tetherd-user", STUCK, HUNG_MAX), known: Lru::new(CACHE) }
     }
 
     /// Asks for the name of a process's real user, unless it is known. Never blocks.

@@ -60,7 +60,10 @@ fn ask(process: &OwnedFd, fd: u32, undertaker: &Undertaker) -> Option<FileKind> 
     let access = rustix::fs::fcntl_getfl(&duplicate).ok()? & OFlags::ACCMODE;
     let sight = see(&duplicate, &mut None);
     let kind = match &sight {
-        Sight::Network(socket) => FileKind::Network(socket.clone()),
+        Sight::Network(socket) => FileKind::Network {
+            socket: socket.clone(),
+            heard_ms: sys::sockopt::last_received_ms(duplicate.as_fd()).ok(),
+        },
         Sight::Pipe(device, inode) => {
             let end = End::Pipe { reads: access != OFlags::WRONLY, writes: access != OFlags::RDONLY };
             FileKind::Channel(Channel::Pipe(*device, *inode), end)

@@ -8,10 +8,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::host::cmdline::Cmdlines;
+use crate::host::shells::Shells;
 use crate::host::undertaker::Undertaker;
 use crate::host::{Host, files, listener, reader, relatives, socket};
 use crate::model::clock::SECOND;
 use crate::model::ids::{Inode, Pid, ProcessKey};
+use crate::model::look::Look;
+use crate::model::recognised::Behind;
 use crate::model::relay::{Channel, FileKind, Files, Relay};
 use crate::model::socket::Socket;
 use crate::sys::clock;
@@ -30,6 +33,7 @@ const CHANNELS_MAX: usize = 262_144;
 /// The machine that this process runs on.
 #[derive(Debug)]
 pub struct LiveHost {
+    shells: RefCell<Shells>,
     own_net_ns: Option<Inode>,
     ephemeral: (u16, u16),
     undertaker: Option<Undertaker>,
@@ -47,6 +51,7 @@ impl LiveHost {
             Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
         });
         Self {
+            shells: RefCell::new(Shells::new()),
             own_net_ns: socket::own_namespace(),
             ephemeral: ephemeral.unwrap_or(EPHEMERAL_DEFAULT),
             undertaker: Undertaker::start().ok(),
@@ -138,5 +143,10 @@ impl Host for LiveHost {
 
     fn relay(&self, holder: &Files) -> Option<Relay> {
         reader::relay(holder, &self.cmdlines)
+    }
+
+    fn shell_behind(&self, look: &Look, operand: Option<&[u8]>, wait: bool) -> Behind {
+        let shells = self.shells.try_borrow_mut();
+        shells.map_or(Behind::Late, |mut shells| shells.behind(look, operand, wait))
     }
 }

@@ -3,18 +3,27 @@
 //! Owns: the trait [`Host`] that the engine asks, and its two implementations: the live machine and a script for
 //! tests. Must not own: deciding anything. Talks to: `/proc` and `sys`.
 
+pub mod background;
+pub mod characteristic;
 pub mod cmdline;
 pub mod files;
+pub mod finder;
 pub mod glance;
 pub mod link;
 pub mod listener;
 pub mod listening;
 pub mod live;
+pub mod lru;
 pub mod net_table;
+pub mod patience;
 pub mod proc_dir;
+pub mod program_file;
 pub mod reader;
 pub mod relatives;
+pub mod root;
+pub mod root_shells;
 pub mod scripted;
+pub mod shells;
 pub mod socket;
 pub mod stat;
 pub mod undertaker;
@@ -22,6 +31,8 @@ pub mod undertaker;
 use std::sync::Arc;
 
 use crate::model::ids::{Inode, Pid, ProcessKey};
+use crate::model::look::Look;
+use crate::model::recognised::Behind;
 use crate::model::relay::{Channel, Files, Relay};
 use crate::model::socket::Socket;
 
@@ -54,4 +65,8 @@ pub trait Host {
 
     /// Who holds the socket, once it is known that somebody does.
     fn relay(&self, holder: &Files) -> Option<Relay>;
+
+    /// Whether a process's program is a shell under another name. `operand`: the program that it, a dynamic loader, was
+    /// given. With `wait` the answer may take a little time; without it is there or [`Behind::Late`].
+    fn shell_behind(&self, look: &Look, operand: Option<&[u8]>, wait: bool) -> Behind;
 }

@@ -87,6 +87,27 @@ impl ProcDir {
         Ok(rustix::fs::openat(&self.dir, c"exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
     }
 
+    /// The process's root directory, opened O_PATH.
+    pub fn root(&self) -> io::Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.dir, c"root", flags, Mode::empty())?)
+    }
+
+    /// The files that the process has mapped, lowest address first, each opened O_PATH; with or without a name
+    /// (proc_pid_map_files(5), CAP_CHECKPOINT_RESTORE).
+    pub fn mapped_files(&self) -> io::Result<impl Iterator<Item = io::Result<OwnedFd>>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::openat(&self.dir, c"map_files", flags, Mode::empty())?;
+        let entries = rustix::fs::Dir::read_from(&directory)?;
+        Ok(entries
+            .filter_map(Result::ok)
+            .filter(|entry| !entry.file_name().to_bytes().starts_with(b"."))
+            .map(move |entry| {
+                let flags = OFlags::PATH | OFlags::CLOEXEC;
+                Ok(rustix::fs::openat(&directory, entry.file_name(), flags, Mode::empty())?)
+            }))
+    }
+
     /// The inode of a namespace (`ns/net`).
     pub fn namespace(&self, name: &CStr, prefix: &[u8]) -> Option<Inode> {
         let mut buffer = [MaybeUninit::uninit(); 64];

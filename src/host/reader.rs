@@ -244,9 +244,9 @@ impl Reader {
         look
     }
 
-    /// Who runs: the program's path, the name, the arguments. `None`: it has gone.
-    pub fn who(&self, dir: &ProcDir) -> Option<(Vec<u8>, Vec<u8>, Args)> {
-        let exe = dir.link(c"exe").ok()?;
+    /// Who runs: the program, the name, the arguments. `None`: it has gone.
+    pub fn who(&self, dir: &ProcDir) -> Option<(Exe, Vec<u8>, Args)> {
+        let exe = Some(exe(dir)).filter(|exe| !exe.path.is_empty())?;
         let (cmdline, more) = self.cmdlines.read(dir, ARGS_BYTES_MAX).ok()?;
         let (comm, _) = dir.read(c"comm", 64).ok()?;
         let comm = comm.strip_suffix(b"\n").map(<[u8]>::to_vec).unwrap_or(comm);

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use crate::host::Host;
 use crate::model::ids::{Inode, Pid, ProcessKey};
-use crate::model::look::Ancestor;
+use crate::model::look::{Ancestor, Look};
+use crate::model::recognised::Behind;
 use crate::model::relay::{Channel, FileKind, Files, Relay};
 use crate::model::socket::Socket;
 
@@ -25,6 +26,8 @@ pub struct ScriptedHost {
     pub peers: HashMap<Inode, Inode>,
     /// Programs of processes.
     pub programs: HashMap<Pid, Ancestor>,
+    /// What stands behind a program, by its path (of the loader's operand, where there is one); others are no shells.
+    pub behind: HashMap<Vec<u8>, Behind>,
 }
 
 impl Host for ScriptedHost {
@@ -81,5 +84,10 @@ impl Host for ScriptedHost {
         });
         let sockets = holder.network_count();
         Some(Relay { process, file: None, root: b"/".to_vec(), sockets })
+    }
+
+    fn shell_behind(&self, look: &Look, operand: Option<&[u8]>, _wait: bool) -> Behind {
+        let path = operand.unwrap_or(&look.exe.path);
+        self.behind.get(path).cloned().unwrap_or(Behind::NoShell)
     }
 }

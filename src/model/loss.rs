@@ -26,6 +26,8 @@ pub enum Loss {
     SuspectDropped,
     /// Such a process was gone before it could be told who holds the other end.
     SuspectVanished,
+    /// A program on a tether could not be read in time to tell whether it is a shell under another name.
+    ShellUnsettled,
     /// A process known to matter was dropped from the table because the table was full.
     ProcessEvicted,
     /// A socket remembered for row 8 was dropped because the table was full.
@@ -50,7 +52,7 @@ pub enum Loss {
 
 impl Loss {
     /// All of them, in the order of the counters.
-    pub const ALL: [Loss; 20] = [
+    pub const ALL: [Loss; 21] = [
         Loss::KernelOverflow,
         Loss::SequenceGap,
         Loss::SensorDeaf,
@@ -61,6 +63,7 @@ impl Loss {
         Loss::SocketUnresolved,
         Loss::SuspectDropped,
         Loss::SuspectVanished,
+        Loss::ShellUnsettled,
         Loss::ProcessEvicted,
         Loss::MemoryEvicted,
         Loss::IncidentEvicted,
@@ -91,6 +94,7 @@ impl Loss {
             Self::SocketUnresolved => "socket_unresolved",
             Self::SuspectDropped => "suspect_dropped",
             Self::SuspectVanished => "suspect_vanished",
+            Self::ShellUnsettled => "shell_unsettled",
             Self::ProcessEvicted => "process_evicted",
             Self::MemoryEvicted => "memory_evicted",
             Self::IncidentEvicted => "incident_evicted",
@@ -122,6 +126,9 @@ impl Loss {
             }
             Self::SuspectVanished => {
                 "a process on a pipe, UNIX socket or terminal ended before its other end was found"
+            }
+            Self::ShellUnsettled => {
+                "a program on a tether could not be read in time to tell whether it is a shell under another name"
             }
             Self::ProcessEvicted => "more processes hang on tethers than the table holds",
             Self::MemoryEvicted => "more one-way sockets are remembered than the table holds",

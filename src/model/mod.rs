@@ -13,6 +13,7 @@ pub mod ids;
 pub mod look;
 pub mod loss;
 pub mod problem;
+pub mod recognised;
 pub mod relay;
 pub mod socket;
 pub mod stdio;

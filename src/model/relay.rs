@@ -55,11 +55,23 @@ pub enum End {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileKind {
     /// A network socket, listening or not.
-    Network(Arc<Socket>),
+    Network {
+        /// Which.
+        socket: Arc<Socket>,
+        /// How long ago bytes came in on it, in milliseconds; `None` where the protocol does not say.
+        heard_ms: Option<u32>,
+    },
     /// An end of a channel.
     Channel(Channel, End),
     /// Anything else.
     Else,
+}
+
+impl FileKind {
+    /// A network socket of which nothing more is known.
+    pub fn network(socket: Socket) -> Self {
+        Self::Network { socket: Arc::new(socket), heard_ms: None }
+    }
 }
 
 /// One open file of a process.
@@ -88,16 +100,18 @@ pub struct Files {
 
 impl Files {
     /// The network sockets that bytes can flow through.
-    pub fn networks(&self) -> impl Iterator<Item = (u32, &Arc<Socket>)> {
+    pub fn networks(&self) -> impl Iterator<Item = (u32, &Arc<Socket>, Option<u32>)> {
         self.list.iter().filter_map(|file| match &file.kind {
-            FileKind::Network(socket) if socket.carries_bytes_off() => Some((file.fd, socket)),
+            FileKind::Network { socket, heard_ms } if socket.carries_bytes_off() => {
+                Some((file.fd, socket, *heard_ms))
+            }
             _ => None,
         })
     }
 
     /// How many different ones these are: one may stand on several descriptors.
     pub fn network_count(&self) -> usize {
-        let mut inodes: Vec<Inode> = self.networks().map(|(_, socket)| socket.inode).collect();
+        let mut inodes: Vec<Inode> = self.networks().map(|(_, socket, _)| socket.inode).collect();
         inodes.sort_unstable();
         inodes.dedup();
         inodes.len()
@@ -133,6 +147,8 @@ pub struct Way {
     pub hops: Vec<Hop>,
     /// The socket.
     pub socket: Arc<Socket>,
+    /// How long before that bytes had come in on it, in milliseconds; `None` where the protocol does not say.
+    pub heard_ms: Option<u32>,
     /// Who holds it.
     pub relay: Arc<Relay>,
     /// The first channel: the one on the command's own descriptor.

@@ -72,6 +72,25 @@ pub fn drops(socket: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(info[SK_MEMINFO_DROPS])
 }
 
+/// How many milliseconds ago a TCP socket last received data (TCP_INFO, `tcpi_last_data_recv`; tcp(7)). A connection that
+/// never has counts from its beginning. An error for other protocols.
+pub fn last_received_ms(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    // SAFETY: all-zero is a valid tcp_info: it has numbers only.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut length = size_of::<libc::tcp_info>() as socklen_t;
+    // SAFETY: `info` has the `length` bytes that the kernel may write.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast::<c_void>(),
+            &raw mut length,
+        )
+    })?;
+    Ok(info.tcpi_last_data_recv)
+}
+
 /// The network namespace that a socket belongs to (ioctl SIOCGSKNS, since Linux 4.10); needs CAP_NET_ADMIN there.
 pub fn network_namespace(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     // SAFETY: SIOCGSKNS takes no argument and returns a new descriptor.

@@ -79,6 +79,12 @@ impl Finding {
         number(&self.property("Process_Observations")[how]).unwrap_or(0)
     }
 
+    /// Whether a sentence of the evidence has this in it.
+    pub fn says(&self, part: &str) -> bool {
+        let list = self.property("Evidence").as_array().map(Vec::as_slice).unwrap_or_default();
+        list.iter().filter_map(Value::as_str).any(|sentence| sentence.contains(part))
+    }
+
     /// `connections`.
     pub fn connections(&self) -> &[Value] {
         self.field("connections").as_array().map(Vec::as_slice).unwrap_or_default()

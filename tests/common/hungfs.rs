@@ -1,29 +1,27 @@
-//! A filesystem that does not answer (`tests/programs/hungfs.c`).
+//! A filesystem that hangs for one program only (`tests/programs/hungfs.c`), unmounted when the test is over.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-
-use tempfile::TempDir;
 
 use super::programs::program;
 use super::{wait_for, which};
 
-/// Mounted as long as this lives.
+/// The mounted filesystem; it has one file, a busybox called `shell`.
 pub struct HungFs {
-    directory: TempDir,
+    directory: tempfile::TempDir,
     server: Child,
     said: Arc<Mutex<String>>,
 }
 
 impl HungFs {
-    /// Mounts it; `None` where FUSE cannot be mounted.
-    pub fn mount(hangs: &str) -> Option<Self> {
+    /// Mounts it; it hangs for programs called `name`. `None` where FUSE cannot be mounted.
+    pub fn mount(name: &str) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
-        let busybox = which("busybox").unwrap();
+        let (mount, busybox) = (directory.path().to_str().unwrap().to_owned(), which("busybox").unwrap());
         let mut command = Command::new(program("hungfs"));
-        command.arg(directory.path()).arg(busybox).arg(hangs);
+        command.arg(&mount).arg(busybox).arg(name);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut server = command.spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
@@ -34,30 +32,39 @@ impl HungFs {
                 into.lock().unwrap().push_str(&String::from_utf8_lossy(&part[..n]));
             }
         });
-        let path = directory.path().to_str().unwrap().to_owned();
+        let mut filesystem = Self { directory, server, said };
         let mounted = wait_for("FUSE mounts, or cannot", || {
-            let is = std::fs::read_to_string("/proc/self/mountinfo").unwrap().contains(&path);
-            is.then_some(true).or_else(|| server.try_wait().unwrap().map(|_| false))
+            let is = std::fs::read_to_string("/proc/self/mountinfo").unwrap().contains(&mount);
+            is.then_some(true).or_else(|| filesystem.server.try_wait().unwrap().map(|_| false))
         });
-        mounted.then(|| Self { directory, server, said })
+        mounted.then_some(filesystem)
     }
 
-    /// Its one file.
-    pub fn file(&self) -> PathBuf {
-        self.directory.path().join("shell")
+    /// The program on it.
+    pub fn shell(&self) -> PathBuf {
+        self.path().join("shell")
     }
 
     /// Whether somebody waits for something to be written.
     pub fn held(&self) -> bool {
         self.said.lock().unwrap().contains("held")
     }
+
+    /// Whether the program that it hangs for has asked it for anything.
+    pub fn was_asked(&self) -> bool {
+        self.said.lock().unwrap().contains("hung")
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
 }
 
 impl Drop for HungFs {
     fn drop(&mut self) {
-        // When its standard input ends, those who wait get an error.
+        // Those who wait get an error when the server ends.
         drop(self.server.stdin.take());
-        let _ = Command::new("umount").arg("-l").arg(self.directory.path()).stderr(Stdio::null()).status();
+        let _ = Command::new("umount").arg("-l").arg(self.path()).stderr(Stdio::null()).status();
         let _ = self.server.wait();
     }
 }

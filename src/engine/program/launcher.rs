@@ -180,13 +180,14 @@ fn script<'a>(argv: &'a [&'a [u8]]) -> Unwrapped<'a> {
 
 /// The program that the dynamic loader was told to run (ld.so(8)).
 pub fn loader_operand<'a>(argv: &'a [&'a [u8]]) -> Option<&'a [&'a [u8]]> {
-    const TAKING: [&[u8]; 6] = [
+    const TAKING: [&[u8]; 7] = [
         b"--library-path",
         b"--preload",
         b"--argv0",
         b"--audit",
         b"--inhibit-rpath",
         b"--glibc-hwcaps-prepend",
+        b"--glibc-hwcaps-mask",
     ];
     let mut at = 1;
     while let Some(arg) = argv.get(at) {

@@ -33,6 +33,10 @@ pub struct Program {
     pub launchers: Vec<String>,
     /// The multi-call program that it is an applet of.
     pub multicall: Option<String>,
+    /// It was recognised by its file, not by its name.
+    pub recognised: bool,
+    /// What else there is to say about its name, in sentences.
+    pub evidence: Vec<String>,
 }
 
 /// A shell.
@@ -85,6 +89,29 @@ impl Catalog {
         let mut found = self.unwrap(name, &argv, Vec::new(), None);
         found.launchers.dedup();
         found
+    }
+
+    /// Says what runs where the program's file is known to be `name`'s, whatever it is called. A shell that no list has
+    /// is one of which only "no operand" is known.
+    pub fn identify_as(&self, name: &str, exe_path: &[u8], argv: &[Vec<u8>]) -> Program {
+        let argv: Vec<&[u8]> = argv.iter().map(Vec::as_slice).collect();
+        let exe = text(base_name(exe_path));
+        let operand = launcher::loader_operand(&argv).filter(|_| is_loader(&exe));
+        let argv = operand.unwrap_or(&argv);
+        let launchers = operand.map(|_| exe).into_iter().collect();
+        let mut found = self.unwrap(name.to_owned(), argv, launchers, None);
+        found.launchers.dedup();
+        if found.name == name && found.shell.is_none() && !is_multicall(name) {
+            let family = ShellFamily::Other;
+            found.shell = Some(Shell { family, reads_stdin: shell::reads_stdin(family, argv) });
+            found.group = Some(Group::Shell);
+        }
+        found
+    }
+
+    /// Whether a shell is called this.
+    pub fn is_shell(&self, name: &str) -> bool {
+        self.names.shell_family(name).is_some()
     }
 
     fn unwrap(
@@ -147,7 +174,16 @@ impl Catalog {
         let interpreter_reads_stdin = group == Some(Group::Interpreter)
             && shell.is_none()
             && shell::interpreter_reads_stdin(&name, argv);
-        Program { name, group, shell, interpreter_reads_stdin, launchers, multicall }
+        Program {
+            name,
+            group,
+            shell,
+            interpreter_reads_stdin,
+            launchers,
+            multicall,
+            recognised: false,
+            evidence: Vec::new(),
+        }
     }
 }
 
@@ -161,7 +197,18 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes.get(..255).unwrap_or(bytes)).into_owned()
 }
 
-fn is_multicall(name: &str) -> bool {
+/// The program that the dynamic loader was given to run; `None` where the program is no loader.
+pub fn loader_operand<'a>(exe_path: &[u8], argv: &'a [Vec<u8>]) -> Option<&'a [u8]> {
+    if !is_loader(&text(base_name(exe_path))) {
+        return None;
+    }
+    let words: Vec<&[u8]> = argv.iter().map(Vec::as_slice).collect();
+    let rest = launcher::loader_operand(&words)?.len();
+    argv.get(argv.len().checked_sub(rest)?).map(Vec::as_slice)
+}
+
+/// Whether a program of this name is many in one.
+pub fn is_multicall(name: &str) -> bool {
     let stem = name.split(['.', '-']).next().unwrap_or(name);
     MULTICALL.contains(&name) || MULTICALL.contains(&stem)
 }

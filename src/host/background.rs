@@ -3,26 +3,26 @@
 //! Owns: one worker thread, its bounded queue, and giving up on it. Must not own: what the work is.
 //!
 //! Files of containers and of network filesystems can block their reader for ever, and an attacker can make them do so
-//! (a FUSE mount over `/etc/passwd`). Then only the worker hangs. After [`STUCK`] it is left behind and replaced, at most
-//! [`REPLACEMENTS`] times, so that hung threads cannot pile up; then the work is off.
+//! (a FUSE mount over `/etc/passwd`). Then only the worker hangs. It is left behind and replaced, as long as no more than a
+//! few hang at one time, so that hung threads cannot pile up; then the work is off until one of them comes back.
 
 use std::collections::HashSet;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 /// A job that takes longer than this has hung; jobs with a bound of their own stay well below it.
-pub(super) const STUCK: Duration = Duration::from_secs(10);
-/// How many hung threads are replaced.
-const REPLACEMENTS: u8 = 2;
+pub const STUCK: Duration = Duration::from_secs(10);
+/// How many hung threads are left behind at one time, unless the owner says otherwise.
+pub const HUNG_MAX: usize = 2;
 /// How many jobs may wait.
 const QUEUE: usize = 64;
 
 /// Something to find out.
-pub(super) trait Job: Send + 'static {
+pub trait Job: Send + 'static {
     /// What names the job.
     type Id: Clone + Eq + Hash + Send + std::fmt::Debug + 'static;
     /// What comes of it.
@@ -35,55 +35,57 @@ pub(super) trait Job: Send + 'static {
 
 /// Why a job was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub enum Refusal {
     /// Too many wait already.
     Full,
-    /// The worker hung too often, or could not be started.
+    /// Too many workers hang, or none could be started.
     Off,
 }
 
 /// What came back.
 #[derive(Debug)]
-pub(super) enum Answer<J: Job> {
+pub enum Answer<J: Job> {
     /// The job is done.
     Done(J::Id, J::Output),
     /// The worker hung on this job.
     Hung(J::Id),
 }
 
-/// A job and when it was begun.
-type Busy<I> = Arc<Mutex<Option<(I, Instant)>>>;
+/// A job and when it was begun, as the thread shows it to its owner.
+type Current<I> = Mutex<Option<(I, Instant)>>;
 
 #[derive(Debug)]
 struct Worker<J: Job> {
     jobs: Sender<J>,
     answers: Receiver<(J::Id, J::Output)>,
-    busy: Busy<J::Id>,
+    busy: Arc<Current<J::Id>>,
 }
 
 /// A queue of jobs and the thread that does them. The thread is started by the first job.
 #[derive(Debug)]
-pub(super) struct Background<J: Job> {
+pub struct Background<J: Job> {
     name: &'static str,
     stuck: Duration,
     worker: Option<Worker<J>>,
     waiting: HashSet<J::Id>,
-    left: u8,
+    hung: Vec<Weak<Current<J::Id>>>,
+    hung_max: usize,
 }
 
 impl<J: Job> Background<J> {
-    /// `name`: of the thread, at most 15 bytes.
-    pub(super) fn new(name: &'static str, stuck: Duration) -> Self {
-        Self { name, stuck, worker: None, waiting: HashSet::new(), left: REPLACEMENTS + 1 }
+    /// `name`: of the thread, at most 15 bytes. `stuck`: a job that takes longer has hung. `hung_max`: how many hung
+    /// threads are left behind.
+    pub fn new(name: &'static str, stuck: Duration, hung_max: usize) -> Self {
+        Self { name, stuck, worker: None, waiting: HashSet::new(), hung: Vec::new(), hung_max }
     }
 
     /// Whether this job has been taken and not been answered.
-    pub(super) fn is_waiting(&self, id: &J::Id) -> bool {
+    pub fn is_waiting(&self, id: &J::Id) -> bool {
         self.waiting.contains(id)
     }
 
     /// Hands a job over, unless it is waiting already. Never blocks.
-    pub(super) fn ask(&mut self, job: J) -> Result<(), Refusal> {
+    pub fn ask(&mut self, job: J) -> Result<(), Refusal> {
         let id = job.id();
         if self.waiting.contains(&id) {
             return Ok(());
@@ -106,7 +108,7 @@ impl<J: Job> Background<J> {
     }
 
     /// The next answer, waiting for it until `deadline` at most; `None` where nothing is waited for or none came.
-    pub(super) fn answer(&mut self, deadline: Instant) -> Option<Answer<J>> {
+    pub fn answer(&mut self, deadline: Instant) -> Option<Answer<J>> {
         let worker = self.worker.as_ref()?;
         if self.waiting.is_empty() {
             return None;
@@ -123,17 +125,22 @@ impl<J: Job> Background<J> {
             return None;
         }
         // Dropping the channels ends the thread as soon as it comes back.
+        self.hung.push(Arc::downgrade(&worker.busy));
         self.worker = None;
         self.waiting.clear();
         Some(Answer::Hung(id))
     }
 
     fn start(&mut self) -> Result<(), Refusal> {
-        self.left = self.left.checked_sub(1).ok_or(Refusal::Off)?;
+        // What a thread shares with us is gone when it is.
+        self.hung.retain(|hung| hung.strong_count() > 0);
+        if self.hung.len() > self.hung_max {
+            return Err(Refusal::Off);
+        }
         let (jobs, queue) = bounded::<J>(QUEUE);
         // Room for every answer, so that the worker never waits for us.
         let (answer, answers) = bounded(QUEUE + 1);
-        let busy: Busy<J::Id> = Arc::default();
+        let busy: Arc<Current<J::Id>> = Arc::default();
         let state = Arc::clone(&busy);
         thread::Builder::new()
             .name(self.name.to_owned())
@@ -183,7 +190,7 @@ mod tests {
     #[test]
     fn answers_and_does_not_block() {
         let (_hold, never) = bounded(0);
-        let mut work = Background::new("test", Duration::from_secs(60));
+        let mut work = Background::new("test", Duration::from_secs(60), HUNG_MAX);
         assert_eq!(work.ask(Number(2, never.clone())), Ok(()));
         assert!(matches!(work.answer(soon()), Some(Answer::Done(2, 20))));
         assert!(work.answer(soon()).is_none(), "nothing is waited for");
@@ -195,9 +202,9 @@ mod tests {
     }
 
     #[test]
-    fn a_hung_worker_is_replaced_twice() {
-        let (_hold, never) = bounded(0);
-        let mut work = Background::new("test", Duration::ZERO);
+    fn hung_workers_are_replaced_as_long_as_they_are_few() {
+        let (hold, never) = bounded(0);
+        let mut work = Background::new("test", Duration::ZERO, HUNG_MAX);
         for n in [1, 3, 5] {
             assert_eq!(work.ask(Number(n, never.clone())), Ok(()));
             let deadline = soon();
@@ -209,6 +216,14 @@ mod tests {
             }
             assert!(!work.is_waiting(&n));
         }
-        assert_eq!(work.ask(Number(2, never)), Err(Refusal::Off));
+        assert_eq!(work.ask(Number(2, never.clone())), Err(Refusal::Off));
+        // They come back, and with them the work.
+        drop(hold);
+        let deadline = soon();
+        while work.ask(Number(2, never.clone())).is_err() {
+            assert!(Instant::now() < deadline, "the work stays off");
+            thread::yield_now();
+        }
+        assert!(matches!(work.answer(soon()), Some(Answer::Done(2, 20))));
     }
 }

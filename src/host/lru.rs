@@ -8,7 +8,7 @@ use std::hash::Hash;
 /// At most `cap` entries. Making room looks at all of them, which is cheap for the few thousand this is made for and
 /// happens only on a miss.
 #[derive(Debug)]
-pub(super) struct Lru<K, V> {
+pub struct Lru<K, V> {
     entries: HashMap<K, (u64, V)>,
     clock: u64,
     cap: usize,
@@ -16,24 +16,29 @@ pub(super) struct Lru<K, V> {
 
 impl<K: Eq + Hash + Clone, V> Lru<K, V> {
     /// An empty map of at most `cap` entries (at least one).
-    pub(super) fn new(cap: usize) -> Self {
+    pub fn new(cap: usize) -> Self {
         Self { entries: HashMap::new(), clock: 0, cap: cap.max(1) }
     }
 
     /// The value, without counting as a use.
-    pub(super) fn peek(&self, key: &K) -> Option<&V> {
+    pub fn peek(&self, key: &K) -> Option<&V> {
         self.entries.get(key).map(|(_, value)| value)
     }
 
     /// Whether it is there; counts as a use.
-    pub(super) fn touch(&mut self, key: &K) -> bool {
+    pub fn touch(&mut self, key: &K) -> bool {
         self.clock += 1;
         let clock = self.clock;
         self.entries.get_mut(key).map(|entry| entry.0 = clock).is_some()
     }
 
+    /// Takes an entry out.
+    pub fn remove(&mut self, key: &K) {
+        self.entries.remove(key);
+    }
+
     /// Adds or replaces; the least recently used entry makes room.
-    pub(super) fn put(&mut self, key: K, value: V) {
+    pub fn put(&mut self, key: K, value: V) {
         self.clock += 1;
         if self.entries.len() >= self.cap && !self.entries.contains_key(&key) {
             let oldest = self.entries.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| key.clone());

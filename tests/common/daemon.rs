@@ -156,6 +156,11 @@ impl Daemon {
         Self::spawn(&place, place.command_of(&program))
     }
 
+    /// By a command of the place's that was changed; waits until it listens.
+    pub fn start_by(place: &Arc<Place>, command: Command) -> Self {
+        Self::spawn(place, command)
+    }
+
     fn spawn(place: &Arc<Place>, mut command: Command) -> Self {
         let mut child = command.spawn().expect("tetherd starts");
         let said = Arc::new(Mutex::new(String::new()));

@@ -48,6 +48,7 @@ fn restored(id: FindingId, record: &Record) -> Restored {
         first_seen: Moment { mono_ns: 0, wall_ns: parse_rfc3339(&record.finding.event_time).unwrap_or(0) },
         processes: record.finding.processes.iter().filter_map(|p| serde_json::to_value(p).ok()).collect(),
         known: timeline.into_iter().flatten().filter_map(key).collect(),
+        timeline: timeline.cloned().unwrap_or_default(),
         severity: record.finding.severity,
     }
 }
@@ -58,7 +59,7 @@ fn key(entry: &Value) -> Option<ProcessKey> {
         value => value.as_u64(),
     };
     let pid = u32::try_from(number("pid")?).ok()?;
-    let start = number("startTicks").or_else(|| number("start_ticks")).or_else(|| number("start"))?;
+    let start = number("startTicks")?;
     Some(ProcessKey { pid: crate::model::ids::Pid(pid), start: crate::model::ids::StartTime(start) })
 }
 

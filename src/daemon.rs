@@ -19,6 +19,7 @@ pub mod status;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, select, tick};
@@ -83,8 +84,10 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let wires = Wires { events: events_in.clone(), orders, sweeps: sweeps_in.clone() };
     let lookout = Lookout::new(config.sensor.clone(), stats.clone(), wires)?;
     board.set_sensor(lookout.shared());
-    let sweep_thread = sweep::spawn(&config.sensor, stats.clone(), events_in.clone(), sweeps)
-        .map_err(DaemonError::Thread)?;
+    let stop_sweep = Arc::new(AtomicBool::new(false));
+    let sweep_thread =
+        sweep::spawn(&config.sensor, stats.clone(), events_in.clone(), sweeps, stop_sweep.clone())
+            .map_err(DaemonError::Thread)?;
     let record_thread = RecordThread { writer, enricher, stats: stats.clone(), board: board.clone() }
         .spawn(work, news_in, leftovers, opened, screen::Screen::new(options.quiet))
         .map_err(DaemonError::Thread)?;
@@ -114,7 +117,8 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
 
     // The order of stopping: each stage ends when nobody can hand it anything any more.
     // 1. The sensor: IGNORE goes to the kernel. (`watch` has done it.)
-    // 2. The sweep.
+    // 2. The sweep, also in its midst: on a crowded machine it would take long.
+    stop_sweep.store(true, Ordering::Relaxed);
     drop(sweeps_in);
     drop(control);
     let _ = sweep_thread.join();

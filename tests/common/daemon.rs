@@ -256,10 +256,18 @@ impl Daemon {
 
     /// How much it has counted of one loss, as `tetherd status` says.
     pub fn lost(&self, name: &str) -> u64 {
+        self.status()["losses"][name].as_u64().unwrap()
+    }
+
+    /// What it has counted, as `tetherd status` says.
+    pub fn count(&self, name: &str) -> u64 {
+        self.status()["counts"][name].as_u64().unwrap()
+    }
+
+    fn status(&self) -> Value {
         let config = self.place().config();
         let output = tetherd(&["status", "--json", "--config", config.to_str().unwrap()]);
-        let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        status["losses"][name].as_u64().unwrap()
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     /// Sends a signal.

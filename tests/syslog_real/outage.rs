@@ -8,21 +8,14 @@ use nix::sys::signal::Signal;
 use super::receiver::{Kind, Receiver};
 use super::shells::{all_arrive, crowd, daemon, place, shell, spooled};
 use crate::common::attacker::Listener;
-use crate::common::daemon::{Daemon, tetherd};
+use crate::common::daemon::Daemon;
 use crate::common::{DEADLINE, wait_at_most};
 use crate::require_receiver;
 
 /// Shells enough that the messages about them do not fit into a stream's buffer.
-const CROWD: usize = 120;
+const CROWD: usize = 100;
 /// How many messages may come again after kill -9: those behind the last cursor.
 const CURSOR_EVERY: u64 = 64;
-
-fn count(daemon: &Daemon, name: &str) -> u64 {
-    let config = daemon.place().config();
-    let output = tetherd(&["status", "--json", "--config", config.to_str().unwrap()]);
-    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    status["counts"][name].as_u64().unwrap_or_else(|| panic!("no count of {name}: {status}"))
-}
 
 fn away(kind: Kind) {
     let mut receiver = Receiver::new(kind);
@@ -87,12 +80,12 @@ fn still(kind: Kind) {
     if kind != Kind::NgStream {
         fill(&receiver);
     }
-    let sent = count(&daemon1, "syslog_sent");
+    let sent = daemon1.count("syslog_sent");
     let shells = crowd(&attacker, CROWD);
     spooled(&daemon1, attacker.port(), "ACTIVE", 1 + CROWD);
     drop((before, shells));
     spooled(&daemon1, attacker.port(), "INACTIVE", 1 + CROWD);
-    let (records, now) = (count(&daemon1, "records"), count(&daemon1, "syslog_sent"));
+    let (records, now) = (daemon1.count("records"), daemon1.count("syslog_sent"));
     assert!(now < records, "the receiver's queue was full: {now} of {records} were sent");
     assert!(kind == Kind::NgStream || now == sent, "{now} after {sent} in a full queue");
     // It ends although the receiver stands still, and the next one goes on where this one stopped.

@@ -70,7 +70,7 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let stats = Arc::new(Stats::default());
     let boot_id = enrich::node::boot_id();
     let (writer, opened) = Writer::open(config.spool.clone(), &boot_id)?;
-    let (restored, leftovers) = restore::restore(&config.spool.directory, &boot_id);
+    let (restored, leftovers) = restore::restore(writer.active_records(), &boot_id);
     let enricher = Enricher::new(config.enrich.clone(), boot_id.clone());
     let board = Arc::new(Board::new(&config, &boot_id, enricher.node_name(), stats.clone()));
 

@@ -58,9 +58,8 @@ pub fn spooled(daemon: &Daemon, port: u16, state: &str, count: usize) {
     assert!(done.is_some(), "{} of {count} findings are {state}", names().len());
 }
 
-/// Waits until each record that the spool has now of these ports has arrived, and checks that of one name the older
-/// came before the newer. Returns how often the one that came most often came.
-pub fn all_arrive(place: &Place, receiver: &Receiver, ports: &[u16]) -> usize {
+/// Waits until each record that the spool has now of these ports has arrived; what arrived of them, in order.
+pub fn all_arrive(place: &Place, receiver: &Receiver, ports: &[u16]) -> Vec<(String, u64)> {
     let records = place.records();
     let own = records.iter().filter(|record| ports.iter().any(|port| about(*port)(record)));
     let wanted: BTreeSet<(String, u64)> = own.map(|r| (r.id().to_owned(), r.number("Sequence"))).collect();
@@ -72,17 +71,21 @@ pub fn all_arrive(place: &Place, receiver: &Receiver, ports: &[u16]) -> usize {
     };
     let done = wait_at_most(DEADLINE, || missing().is_empty().then_some(()));
     assert!(done.is_some(), "{} of {} did not arrive: {:?}", missing().len(), wanted.len(), missing());
+    arrived().filter(|message| wanted.contains(message)).collect()
+}
 
-    let mut newest: BTreeMap<String, u64> = BTreeMap::new();
-    let mut times: BTreeMap<(String, u64), usize> = BTreeMap::new();
-    for message in arrived().filter(|message| wanted.contains(message)) {
-        let often = times.entry(message.clone()).or_default();
-        *often += 1;
-        let (id, sequence) = message;
-        if *often == 1 {
-            let before = newest.insert(id.clone(), sequence);
-            assert!(before.is_none_or(|before| before < sequence), "{id}: {sequence} came after {before:?}");
+/// Of one name, the older has to come before the newer, by when each came first.
+pub fn in_order(arrived: &[(String, u64)]) {
+    let mut newest: BTreeMap<&str, u64> = BTreeMap::new();
+    for (place, (id, sequence)) in arrived.iter().enumerate() {
+        if !arrived[..place].contains(&(id.clone(), *sequence)) {
+            let before = newest.insert(id, *sequence);
+            assert!(before.is_none_or(|before| before < *sequence), "{id}: {sequence} came after {before:?}");
         }
     }
-    times.into_values().max().unwrap_or(0)
+}
+
+/// How often the one that came most often came.
+pub fn most_often(arrived: &[(String, u64)]) -> usize {
+    arrived.iter().map(|one| arrived.iter().filter(|other| *other == one).count()).max().unwrap_or(0)
 }

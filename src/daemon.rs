@@ -20,6 +20,7 @@ pub mod status;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, select, tick};
@@ -75,7 +76,7 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let stats = Arc::new(Stats::default());
     let boot_id = enrich::node::boot_id();
     let (writer, opened) = Writer::open(config.spool.clone(), &boot_id)?;
-    let (restored, leftovers) = restore::restore(&config.spool.directory, &boot_id);
+    let (restored, leftovers) = restore::restore(writer.active_records(), &boot_id);
     let enricher = Enricher::new(config.enrich.clone(), boot_id.clone());
     let board = Arc::new(Board::new(&config, &boot_id, enricher.node_name(), stats.clone()));
 
@@ -99,8 +100,10 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     };
     let lookout = Lookout::new(config.sensor.clone(), stats.clone(), wires)?;
     board.set_sensor(lookout.shared());
-    let sweep_thread = sweep::spawn(&config.sensor, stats.clone(), events_in.clone(), sweeps)
-        .map_err(DaemonError::Thread)?;
+    let stop_sweep = Arc::new(AtomicBool::new(false));
+    let sweep_thread =
+        sweep::spawn(&config.sensor, stats.clone(), events_in.clone(), sweeps, stop_sweep.clone())
+            .map_err(DaemonError::Thread)?;
     let record_thread = RecordThread { writer, enricher, stats: stats.clone(), board: board.clone() }
         .spawn(work, news_in, leftovers, opened, screen::Screen::new(options.quiet))
         .map_err(DaemonError::Thread)?;
@@ -142,7 +145,8 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
 
     // The order of stopping: each stage ends when nobody can hand it anything any more.
     // 1. The sensor: IGNORE goes to the kernel. (`watch` has done it.)
-    // 2. The sweep and the relay thread.
+    // 2. The sweep, also in its midst (on a crowded machine it would take long), and the relay thread.
+    stop_sweep.store(true, Ordering::Relaxed);
     drop(sweeps_in);
     drop(control);
     let _ = sweep_thread.join();

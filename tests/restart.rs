@@ -9,9 +9,12 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use common::attacker::{Listener, Session};
 use common::daemon::{Daemon, Place, copy_program};
@@ -20,6 +23,11 @@ use common::programs::program;
 use common::victim::Victim;
 use common::{token, wait_for};
 use nix::sys::signal::Signal;
+use tetherd::model::clock::Moment;
+use tetherd::model::detection::State;
+use tetherd::spool::record::observation;
+use tetherd::spool::settings::SpoolSettings;
+use tetherd::spool::writer::Writer;
 
 /// A shell on a socket, and its attacker.
 fn shell() -> (Session, Victim, u16) {
@@ -57,6 +65,26 @@ fn keeps_its_name(end: fn(Daemon)) {
     assert!(second.ran(&["/usr/bin/printf", &before]), "what ran before is still there: {}", second.brief());
     let shells = second.processes().iter().filter(|p| p["args"][0] == "/bin/sh").count();
     assert_eq!(shells, 1, "the shell is listed once: {}", second.brief());
+
+    // Once more: what came from the spool once has to go back to it as it was.
+    end(daemon);
+    let daemon = Daemon::start_in(&place);
+    daemon.judged();
+    let at_last = token();
+    session.run(&format!("/usr/bin/printf {at_last}"));
+    let third =
+        daemon.wait_for("the command at last", |r| about(port)(r) && r.ran(&["/usr/bin/printf", &at_last]));
+    assert_eq!(third.id(), first.id());
+    let shells = third.processes().iter().filter(|p| p["args"][0] == "/bin/sh").count();
+    assert_eq!((shells, third.count()), (1, second.count() + 1), "{}", third.brief());
+    let line = |finding: &Finding| finding.property("Timeline").as_array().unwrap().clone();
+    let (early, late) = (line(&second), line(&third));
+    assert_eq!(late[..early.len()], early, "entries keep their time and start ticks");
+    assert!(
+        late.iter().all(|entry| entry["time"].is_string() && entry["startTicks"].is_string()),
+        "{late:?}"
+    );
+
     session.exit();
     victim.wait();
     daemon.wait_for("the end", |r| r.id() == first.id() && r.state() == "INACTIVE");
@@ -182,9 +210,104 @@ fn sigterm_loses_nothing() {
             (Victim::on_socket(&stream, "/bin/sh", &["-c", "read line"]), own)
         })
         .collect();
+    // The last exec is over when the shell waits for its line.
+    let last = shells.last().unwrap().0.pid();
+    wait_for("the last shell waits", || waits(last).then_some(()));
     daemon.stop();
     let findings = place.findings();
     let found = |port: u16| findings.iter().any(|f| f.own_port() == Some(port));
     let missing = shells.iter().filter(|(_, port)| !found(*port)).count();
     assert_eq!(missing, 0, "of {SHELLS} shells that were there before SIGTERM");
+}
+
+/// The flood goes on while the daemon ends. What ran before SIGTERM is in its spool, and the next daemon finds the rest:
+/// each shell once.
+#[test]
+fn sigterm_in_a_flood_loses_nothing() {
+    require!("gcc");
+    const BEFORE: usize = 100;
+    const AFTER: usize = 20;
+    let place = Place::new("");
+    let daemon = Daemon::start_in(&place);
+    let attacker = Listener::tcp();
+    let start = || {
+        let stream = TcpStream::connect(("127.0.0.1", attacker.port())).unwrap();
+        let own = stream.local_addr().unwrap().port();
+        (Victim::on_socket(&stream, "/bin/sh", &["-c", "read line"]), own)
+    };
+    let mut shells: Vec<(Victim, u16)> = (0..BEFORE).map(|_| start()).collect();
+    // The last exec is over when the shell waits for its line.
+    let last = shells.last().unwrap().0.pid();
+    wait_for("the last shell waits", || waits(last).then_some(()));
+    daemon.signal(Signal::SIGTERM);
+    shells.extend((0..AFTER).map(|_| start()));
+    daemon.stop();
+    let found = |ports: &[(Victim, u16)]| {
+        let findings = place.findings();
+        // Another test's connection may have the same port of its own.
+        let ours = about(attacker.port());
+        let of = |port: u16| findings.iter().filter(|f| ours(f) && f.own_port() == Some(port)).count();
+        ports.iter().map(|(_, port)| of(*port)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&shells[..BEFORE]), [1; BEFORE], "each shell from before SIGTERM, once");
+
+    let daemon = Daemon::start_in(&place);
+    wait_for("the next daemon has found all", || found(&shells).iter().all(|n| *n > 0).then_some(()));
+    assert_eq!(found(&shells), [1; BEFORE + AFTER]);
+    daemon.stop();
+    let numbers: Vec<u64> = place.records().iter().map(|record| record.number("Sequence")).collect();
+    assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "no number is missing: {numbers:?}");
+}
+
+/// Whether a process sleeps.
+fn waits(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" S"))
+}
+
+/// A start does not read a spool that is full, also not after kill -9: it would be blind for seconds.
+#[test]
+fn a_full_spool_does_not_delay_the_start() {
+    const SPOOL_BYTES: u64 = 210 << 20;
+    const READ_MAX: u64 = 8 << 20;
+    require!("gcc");
+    let place = Place::new("");
+    let daemon = Daemon::start_in(&place);
+    let (mut session, victim, port) = shell();
+    let first = daemon.wait_for("the shell", about(port));
+    daemon.kill();
+    fill(&place.spool(), SPOOL_BYTES);
+
+    let begin = Instant::now();
+    let daemon = Daemon::start_in(&place);
+    let ready = begin.elapsed();
+    let io = std::fs::read_to_string(format!("/proc/{}/io", daemon.pid())).unwrap();
+    let read = io.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse::<u64>().unwrap();
+    eprintln!("ready after {ready:?}, {read} bytes read");
+    assert!(read < READ_MAX, "{read} bytes read before ready");
+    daemon.judged();
+    let word = token();
+    session.run(&format!("/usr/bin/printf {word}"));
+    let found = daemon.wait_for("the command", |r| about(port)(r) && r.ran(&["/usr/bin/printf", &word]));
+    assert_eq!(found.id(), first.id());
+    assert!(found.count() > first.count(), "the record behind all others was found: {}", found.brief());
+    drop((session, victim));
+    daemon.stop();
+}
+
+/// Appends records of findings that have ended.
+fn fill(spool: &Path, bytes: u64) {
+    let settings =
+        SpoolSettings { directory: spool.to_owned(), min_free_bytes: 0, ..SpoolSettings::default() };
+    let (mut writer, _) = Writer::open(settings, "another boot").unwrap();
+    let filler = BTreeMap::from([("Filler".to_owned(), "x".repeat(3_500).into())]);
+    while writer.usage().bytes < bytes {
+        let record = |_| {
+            let mut record =
+                observation(CATEGORY, "a test", filler.clone(), Moment::default(), "another boot");
+            record.finding.state = State::Inactive;
+            record
+        };
+        writer.append(&mut (0..1000).map(record).collect::<Vec<_>>()).unwrap();
+    }
 }

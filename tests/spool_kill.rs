@@ -59,7 +59,11 @@ fn nothing_acknowledged_is_lost() {
     let mut torn = 0;
     // Any spread of moments will do; a fixed seed makes a failure easier to come back to.
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-    for kill in 0..KILLS {
+    // A slow disk takes more children to say something.
+    for kill in 0..10 * KILLS {
+        if kill >= KILLS && acknowledged.len() > 1000 {
+            break;
+        }
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "child", "--nocapture"])
             .env(DIRECTORY, dir.path())
@@ -109,7 +113,7 @@ fn nothing_acknowledged_is_lost() {
     let report = verify(dir.path()).unwrap();
     assert!(report.breaks.is_empty(), "{:?}", report.breaks);
     eprintln!(
-        "{KILLS} kills: {} acknowledged, {} stored, {torn} torn tails",
+        "at least {KILLS} kills: {} acknowledged, {} stored, {torn} torn tails",
         acknowledged.len(),
         stored.len()
     );

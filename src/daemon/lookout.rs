@@ -175,6 +175,7 @@ impl Lookout {
 
     /// Ends the sensor; IGNORE goes to the kernel.
     pub fn stop(mut self) {
+        self.shared().finish.store(true, Ordering::Relaxed);
         self.shared().ask_to_stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

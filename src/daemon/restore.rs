@@ -1,33 +1,26 @@
 //! What the spool tells of the time before this start.
 //!
 //! Owns: which incidents were open when the last daemon ended, and what is known of them. Must not own: reading the
-//! spool's format.
+//! spool.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use serde_json::Value;
 
 use crate::engine::incident::Restored;
 use crate::model::clock::{Moment, parse_rfc3339};
 use crate::model::detection::{Observations, State};
-use crate::model::finding::{CATEGORY, Record, property};
+use crate::model::finding::{Record, property};
 use crate::model::ids::{FindingId, ProcessKey};
-use crate::spool::reader::latest_where;
 
 /// The newest records of open incidents, by name.
 pub type Leftovers = HashMap<FindingId, Record>;
 
-/// Reads the spool. Incidents of this boot can be taken up again; those of an earlier one have ended, and only their
-/// records are given. A spool that cannot be read gives nothing: that is said, and detection goes on.
-pub fn restore(directory: &Path, boot_id: &str) -> (Vec<Restored>, Leftovers) {
-    let records = latest_where(directory, |record| record.finding.category == CATEGORY);
-    let records = records.unwrap_or_else(|error| {
-        log::warn!("open incidents of before cannot be read: {error}");
-        Vec::new()
-    });
-    let open = records.into_iter().filter(|record| record.finding.state == State::Active);
-    let leftovers: Leftovers = open.filter_map(|record| Some((record.id().parse().ok()?, record))).collect();
+/// From the newest records of the findings that went on. Incidents of this boot can be taken up again; those of an
+/// earlier one have ended, and only their records are given.
+pub fn restore(active: Vec<Record>, boot_id: &str) -> (Vec<Restored>, Leftovers) {
+    let leftovers: Leftovers =
+        active.into_iter().filter_map(|record| Some((record.id().parse().ok()?, record))).collect();
     let restored = leftovers
         .iter()
         .filter(|(_, record)| record.text(property::BOOT_ID) == Some(boot_id))
@@ -48,6 +41,7 @@ fn restored(id: FindingId, record: &Record) -> Restored {
         first_seen: Moment { mono_ns: 0, wall_ns: parse_rfc3339(&record.finding.event_time).unwrap_or(0) },
         processes: record.finding.processes.iter().filter_map(|p| serde_json::to_value(p).ok()).collect(),
         known: timeline.into_iter().flatten().filter_map(key).collect(),
+        timeline: timeline.cloned().unwrap_or_default(),
         severity: record.finding.severity,
     }
 }
@@ -58,7 +52,7 @@ fn key(entry: &Value) -> Option<ProcessKey> {
         value => value.as_u64(),
     };
     let pid = u32::try_from(number("pid")?).ok()?;
-    let start = number("startTicks").or_else(|| number("start_ticks")).or_else(|| number("start"))?;
+    let start = number("startTicks")?;
     Some(ProcessKey { pid: crate::model::ids::Pid(pid), start: crate::model::ids::StartTime(start) })
 }
 

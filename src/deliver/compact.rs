@@ -94,6 +94,7 @@ fn fields(record: &Record) -> Map<String, Value> {
         put("pid", text(&process.pid));
         put("ppid", text(&process.parent_pid));
         put("uid", text(&process.user_id));
+        put("args_truncated", process.arguments_truncated.then_some(Value::Bool(true)));
         put("sha256", process.binary.as_ref().and_then(|file| text(file.sha256.as_deref()?)));
     }
     put("user", property(property::PROCESS_USER_NAME));

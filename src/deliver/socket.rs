@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 /// The longest wait for room.
 const ROOM_WAIT: Duration = Duration::from_millis(200);
@@ -20,7 +21,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 pub enum Sent {
     /// The kernel has taken it.
     Done,
-    /// Not now: no room, or too early for another attempt. Try again.
+    /// Not now: no room, or too early for another attempt. The same message has to be tried again before any other.
     Later,
     /// The receiver cannot be reached.
     Failed(io::Error),
@@ -31,7 +32,7 @@ pub enum Sent {
 #[derive(Debug)]
 enum Link {
     Datagram(UnixDatagram),
-    /// With what is left of a message that was taken in part.
+    /// With what is left of a message that was taken in part: if the connection breaks, it has to be sent as a whole.
     Stream(UnixStream, Vec<u8>),
 }
 
@@ -60,7 +61,9 @@ impl SyslogSocket {
         if self.link.is_none() && self.next_attempt.is_some_and(|next| Instant::now() < next) {
             return Sent::Later;
         }
-        for attempt in 0..2 {
+        let deadline = Instant::now() + ROOM_WAIT;
+        let mut broken = false;
+        loop {
             if self.link.is_none() {
                 match self.connect() {
                     Ok(link) => self.link = Some(link),
@@ -77,20 +80,21 @@ impl SyslogSocket {
                     self.pause = PAUSE.0;
                     return Sent::Done;
                 }
+                // A receiver that only is slower than the spool is sent to at its own speed.
                 Err(error) if is_full(&error) => {
-                    self.wait_for_room();
-                    return Sent::Later;
+                    if !self.wait_for_room(deadline) {
+                        return Sent::Later;
+                    }
                 }
                 Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => return Sent::TooLong,
                 Err(error) => {
                     self.link = None;
-                    if attempt > 0 {
+                    if std::mem::replace(&mut broken, true) {
                         return self.back_off(error);
                     }
                 }
             }
         }
-        Sent::Later
     }
 
     fn connect(&self) -> io::Result<Link> {
@@ -99,9 +103,11 @@ impl SyslogSocket {
         match socket.connect(&self.path) {
             Ok(()) => Ok(Link::Datagram(socket)),
             Err(error) if error.raw_os_error() == Some(libc::EPROTOTYPE) => {
-                let stream = UnixStream::connect(&self.path)?;
-                stream.set_nonblocking(true)?;
-                Ok(Link::Stream(stream, Vec::new()))
+                // Not by std: it waits for a receiver that accepts nobody, without an end.
+                let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+                let stream = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+                connect(&stream, &SocketAddrUnix::new(&self.path)?)?;
+                Ok(Link::Stream(stream.into(), Vec::new()))
             }
             Err(error) => Err(error),
         }
@@ -115,14 +121,16 @@ impl SyslogSocket {
         Sent::Failed(error)
     }
 
-    fn wait_for_room(&self) {
-        let wait = Timespec { tv_sec: 0, tv_nsec: ROOM_WAIT.as_nanos() as i64 };
+    /// Whether there may be room before the deadline.
+    fn wait_for_room(&self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let wait = Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) };
         let mut fds = match &self.link {
             Some(Link::Datagram(socket)) => [PollFd::new(socket, PollFlags::OUT)],
             Some(Link::Stream(socket, _)) => [PollFd::new(socket, PollFlags::OUT)],
-            None => return,
+            None => return false,
         };
-        let _ = poll(&mut fds, Some(&wait));
+        !left.is_zero() && poll(&mut fds, Some(&wait)).is_ok_and(|ready| ready > 0)
     }
 }
 
@@ -134,22 +142,25 @@ fn send_datagram(socket: &UnixDatagram, message: &[u8]) -> io::Result<()> {
     socket.send(message).map(drop)
 }
 
-/// On a stream a message ends with a newline. What was taken in part is finished before anything else.
+/// On a stream a message ends with a newline. It is done when all of it is taken; `rest` is what is left of the message
+/// that was given before, which is this one.
 fn send_stream(socket: &mut UnixStream, rest: &mut Vec<u8>, message: &[u8]) -> io::Result<()> {
-    push(socket, rest)?;
-    let mut whole = message.to_vec();
-    whole.push(b'\n');
-    match socket.write(&whole) {
-        Ok(taken) => {
-            *rest = whole.split_off(taken.min(whole.len()));
-            // It counts as sent: the rest goes before anything else.
-            match push(socket, rest) {
-                Err(error) if !is_full(&error) => Err(error),
-                _ => Ok(()),
-            }
-        }
-        Err(error) => Err(error),
+    if rest.is_empty() {
+        rest.extend_from_slice(message);
+        rest.push(b'\n');
+        return start(socket, rest);
     }
+    push(socket, rest)
+}
+
+/// Where nothing of a message was taken, nothing of it is left: it may be written anew by then.
+fn start(socket: &mut UnixStream, rest: &mut Vec<u8>) -> io::Result<()> {
+    let whole = rest.len();
+    let outcome = push(socket, rest);
+    if rest.len() == whole {
+        rest.clear();
+    }
+    outcome
 }
 
 fn push(socket: &mut UnixStream, rest: &mut Vec<u8>) -> io::Result<()> {
@@ -219,5 +230,47 @@ mod tests {
         let (stream, _) = listener.accept().unwrap();
         let lines: Vec<String> = BufReader::new(stream).lines().take(2).map(Result::unwrap).collect();
         assert_eq!(lines, ["one", "two"]);
+    }
+
+    /// Messages that were taken in part come whole: the rest on the same connection, all of it on another one.
+    #[test]
+    fn a_stream_that_breaks_within_a_message() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut socket = SyslogSocket::new(&path);
+        let message = |n: usize| format!("{n:06}{}", "x".repeat(7_000));
+        let fill = |socket: &mut SyslogSocket, from: usize| {
+            (from..).find(|n| !matches!(socket.send(message(*n).as_bytes()), Sent::Done)).unwrap()
+        };
+        let first = fill(&mut socket, 0);
+        let (stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+        assert!(lines.by_ref().take(first).eq((0..first).map(message)));
+        assert!(matches!(socket.send(message(first).as_bytes()), Sent::Done));
+        assert_eq!(lines.next(), Some(message(first)));
+
+        let second = fill(&mut socket, first + 1);
+        drop(lines);
+        assert!(matches!(socket.send(message(second).as_bytes()), Sent::Done));
+        let (stream, _) = listener.accept().unwrap();
+        assert_eq!(BufReader::new(stream).lines().next().map(Result::unwrap), Some(message(second)));
+    }
+
+    /// Nobody accepts, and the queue of those who wait is full.
+    #[test]
+    fn a_stream_receiver_that_accepts_nobody_blocks_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let listener =
+            socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        rustix::net::bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        rustix::net::listen(&listener, 2).unwrap();
+        let own = |_| {
+            let mut socket = SyslogSocket::new(&path);
+            matches!(socket.send(b"x"), Sent::Done).then_some(socket)
+        };
+        let waiting: Vec<SyslogSocket> = (0..100).map_while(own).collect();
+        assert!((1..100).contains(&waiting.len()), "{}", waiting.len());
     }
 }

@@ -37,6 +37,8 @@ pub struct Restored {
     pub first_seen: Moment,
     /// The processes of the newest record, as JSON.
     pub processes: Vec<Value>,
+    /// Their entries of its `Timeline`.
+    pub timeline: Vec<Value>,
     /// Which lives those were: they are not counted again.
     pub known: Vec<ProcessKey>,
     /// Its severity.
@@ -249,6 +251,7 @@ impl Incident {
             first_seen: self.first_seen,
             last_seen: self.last_seen,
             restored_processes: self.restored.processes.clone(),
+            restored_timeline: self.restored.timeline.clone(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::model::clock::rfc3339;
-use crate::model::finding::{Process, SCHEMA_VERSION, property};
+use crate::model::finding::{SCHEMA_VERSION, property};
 use crate::model::look::Look;
 use crate::model::text::cut;
 
@@ -55,24 +55,20 @@ impl Map {
 }
 
 /// All of them but those that the spool adds.
-pub(super) fn properties(
-    context: &Context<'_>,
-    restored: &[Process],
-    looks: &[&Look],
-) -> BTreeMap<String, Value> {
+pub(super) fn properties(context: &Context<'_>, looks: &[&Look]) -> BTreeMap<String, Value> {
     let mut map = Map::default();
     map.set(property::BOOT_ID, context.boot_id);
     map.set(property::SCHEMA_VERSION, SCHEMA_VERSION);
     map.set(property::VM_INSTANCE_NAME, context.node.name.as_str());
     map.set(property::ENRICHMENT_STATUS, context.status.value());
-    incident(&mut map, context, restored, looks);
+    incident(&mut map, context, looks);
     tether(&mut map, context);
     process(&mut map, context);
     place(&mut map, context);
     map.0
 }
 
-fn incident(map: &mut Map, context: &Context<'_>, restored: &[Process], looks: &[&Look]) {
+fn incident(map: &mut Map, context: &Context<'_>, looks: &[&Look]) {
     let detection = context.detection;
     let seen = &detection.observations;
     map.set(property::ROW, detection.row.number());
@@ -90,7 +86,7 @@ fn incident(map: &mut Map, context: &Context<'_>, restored: &[Process], looks: &
     );
     map.set(property::FIRST_SEEN, detection.first_seen.rfc3339());
     map.set(property::LAST_SEEN, detection.last_seen.rfc3339());
-    map.set(property::TIMELINE, tether_path::timeline(detection, restored, looks));
+    map.set(property::TIMELINE, tether_path::timeline(detection, looks));
 }
 
 fn tether(map: &mut Map, context: &Context<'_>) {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::model::detection::Detection;
-use crate::model::finding::{CATEGORY, Container, Finding, Kubernetes, MitreAttack, Node, Process, Record};
+use crate::model::finding::{CATEGORY, Container, Finding, Kubernetes, MitreAttack, Node, Record};
 use crate::model::look::Look;
 
 use super::process::{ARGS_OTHER, ARGS_SUBJECT};
@@ -43,7 +43,7 @@ pub(super) fn build(mut context: Context<'_>) -> Record {
     let detection = context.detection;
     let looks = timeline(detection);
     note_missing(&mut context);
-    let restored: Vec<Process> = detection.restored_processes.iter().filter_map(process::restored).collect();
+    let restored = detection.restored_processes.iter().filter_map(process::restored);
     let ran = looks.iter().map(|look| {
         let most = if is_subject(detection, look) { ARGS_SUBJECT } else { ARGS_OTHER };
         process::process(look, most, context.digests)
@@ -73,10 +73,10 @@ pub(super) fn build(mut context: Context<'_>) -> Record {
         }),
         indicator: connection::indicator(socket),
         connections: connection::connections(socket),
-        processes: restored.iter().cloned().chain(ran).collect(),
+        processes: restored.chain(ran).collect(),
         containers: containers(&context),
         kubernetes: kubernetes(&context),
-        source_properties: properties::properties(&context, &restored, &looks),
+        source_properties: properties::properties(&context, &looks),
     };
     Record { finding, resource: context.node.resource.clone() }
 }

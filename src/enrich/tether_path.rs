@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::model::clock::rfc3339;
 use crate::model::detection::Detection;
-use crate::model::finding::Process;
 use crate::model::look::{Ancestor, Look};
 use crate::model::socket::{Address, Socket};
 use crate::model::stdio::{Backing, Hop};
+use crate::model::text::cut;
 
 use super::process::{bounded, command_line};
 use super::record::is_subject;
@@ -61,16 +61,9 @@ fn socket(socket: &Socket) -> Value {
     value
 }
 
-/// `Timeline`: what ran, in order. Of processes that an earlier daemon recorded, the record has no more than this.
-pub(super) fn timeline(detection: &Detection, restored: &[Process], looks: &[&Look]) -> Value {
-    let before = restored.iter().map(|process| {
-        let args: Vec<Vec<u8>> = process.args.iter().map(|arg| arg.as_bytes().to_vec()).collect();
-        json!({
-            "pid": process.pid.parse::<i64>().unwrap_or_default(),
-            "comm": process.name,
-            "args": command_line(&args, LINE_MAX),
-        })
-    });
+/// `Timeline`: what ran, in order.
+pub(super) fn timeline(detection: &Detection, looks: &[&Look]) -> Value {
+    let before = detection.restored_timeline.iter().filter_map(restored);
     let now = looks.iter().map(|look| {
         let mut value = json!({
             "time": rfc3339(look.at.wall_ns),
@@ -88,6 +81,22 @@ pub(super) fn timeline(detection: &Detection, restored: &[Process], looks: &[&Lo
     before.chain(now).collect()
 }
 
+/// An entry that an earlier daemon recorded, with the bounds of this one's; `None` where it is not one.
+fn restored(entry: &Value) -> Option<Value> {
+    let mut value = json!({ "pid": entry.get("pid")?.as_u64()? });
+    for (key, most) in
+        [("time", 40), ("startTicks", 20), ("comm", COMM_MAX), ("args", LINE_MAX), ("seen", 16)]
+    {
+        if let Some(text) = entry.get(key).and_then(Value::as_str) {
+            value[key] = cut(text, most).into();
+        }
+    }
+    if let Some(row) = entry.get("row").and_then(Value::as_u64) {
+        value["row"] = row.into();
+    }
+    Some(value)
+}
+
 /// `Process_Ancestry`: parents up to pid 1, nearest first.
 pub(super) fn ancestry(ancestors: &[Ancestor]) -> Value {
     ancestors
@@ -101,4 +110,26 @@ pub(super) fn ancestry(ancestors: &[Ancestor]) -> Value {
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restored_entries_stay_as_they_are_and_are_checked() {
+        let entry = json!({
+            "time": "2026-11-24T03:50:17.000000001Z", "pid": 7, "startTicks": "42", "comm": "sh", "args": "sh -i",
+            "seen": "live", "row": 1
+        });
+        assert_eq!(restored(&entry), Some(entry.clone()));
+        let mut long = entry.clone();
+        long["args"] = "x".repeat(1000).into();
+        long["other"] = 1.into();
+        let kept = restored(&long).unwrap();
+        assert_eq!((kept["args"].as_str().unwrap().len(), kept.get("other")), (LINE_MAX, None));
+        for bad in [json!("x"), json!({}), json!({"pid": "7"}), json!({"pid": -1})] {
+            assert_eq!(restored(&bad), None, "{bad}");
+        }
+    }
 }

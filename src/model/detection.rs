@@ -228,4 +228,6 @@ pub struct Detection {
     pub last_seen: Moment,
     /// Processes of an earlier daemon's records, as JSON objects of the `Process` message, oldest first.
     pub restored_processes: Vec<serde_json::Value>,
+    /// Entries of an earlier daemon's `Timeline`, as JSON objects, oldest first.
+    pub restored_timeline: Vec<serde_json::Value>,
 }

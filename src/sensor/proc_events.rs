@@ -38,6 +38,8 @@ use crate::sys::recv::Batch;
 const BATCH: usize = 32;
 /// How often drops are asked for, and the longest wait.
 const CHECK_NS: u64 = 100_000_000;
+/// The longest time spent on events when it is to end.
+const FINISH_NS: u64 = 500_000_000;
 /// The most children looked up when a process begins to be followed.
 const CHILDREN_MAX: usize = 64;
 
@@ -162,6 +164,22 @@ impl Sensor {
             self.take_orders();
             self.receive(&mut batch);
             self.check();
+        }
+        if self.shared.finish.load(Ordering::Relaxed) {
+            self.finish(&mut batch);
+        }
+    }
+
+    /// What the kernel has told and what has had its first look, as far as a moment suffices: execs may go on.
+    fn finish(&mut self, batch: &mut Batch<BATCH, MESSAGE_MAX>) {
+        let end = clock::now().mono_ns + FINISH_NS;
+        while clock::now().mono_ns < end && batch.receive(self.connector.fd()).is_ok_and(|count| count > 0) {
+            for message in batch.datagrams().filter_map(decode) {
+                self.on_message(message);
+            }
+        }
+        while let Some(seen) = self.seen.pop_front() {
+            self.read_on(seen);
         }
     }
 

@@ -19,6 +19,8 @@ pub struct Shared {
     pub busy_since_ns: AtomicU64,
     /// The thread is to end.
     pub stop: AtomicBool,
+    /// Before it ends, it takes what has been executed so far: no other thread does.
+    pub finish: AtomicBool,
     /// The socket is to be closed and opened anew.
     pub reopen: AtomicBool,
     /// Receive buffer granted, bytes.
@@ -37,6 +39,7 @@ impl Shared {
             heard: AtomicU64::new(0),
             busy_since_ns: AtomicU64::new(0),
             stop: AtomicBool::new(false),
+            finish: AtomicBool::new(false),
             reopen: AtomicBool::new(false),
             receive_buffer: AtomicU64::new(0),
             followed: AtomicU64::new(0),

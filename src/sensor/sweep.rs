@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::MaybeUninit;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -36,14 +37,15 @@ pub struct SweepRequest {
     pub everything: bool,
 }
 
-/// Starts the thread. It ends when the last sender of requests is gone.
+/// Starts the thread. It ends when the last sender of requests is gone, and a sweep under way when `stop` is set.
 pub fn spawn(
     settings: &SensorSettings,
     stats: Arc<Stats>,
     events: Sender<Event>,
     requests: Receiver<SweepRequest>,
+    stop: Arc<AtomicBool>,
 ) -> std::io::Result<JoinHandle<()>> {
-    let mut sweeper = Sweeper::new(settings);
+    let mut sweeper = Sweeper { stop: stop.clone(), ..Sweeper::new(settings) };
     std::thread::Builder::new().name("sweep".into()).spawn(move || {
         for request in requests {
             if request.everything {
@@ -53,6 +55,9 @@ pub fn spawn(
             let outcome = sweeper.sweep(&stats, &mut |look| {
                 events.send_timeout(Event::Look(Box::new(look)), SEND_TIMEOUT).is_ok()
             });
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
             stats.count(Count::Sweeps);
             if !outcome.complete {
                 stats.lose(Loss::SweepIncomplete, 1);
@@ -83,6 +88,8 @@ pub struct Sweeper {
     per_second: u32,
     /// The fingerprint of each process's fds 0-2 when last looked at, and whether a socket was among them.
     memory: HashMap<ProcessKey, (u64, bool)>,
+    /// Ends a sweep early.
+    stop: Arc<AtomicBool>,
 }
 
 impl Sweeper {
@@ -92,6 +99,7 @@ impl Sweeper {
             reader: Reader::new(settings.socket_lookup.clone()),
             per_second: settings.sweep_per_second.max(1),
             memory: HashMap::new(),
+            stop: Arc::default(),
         }
     }
 
@@ -107,6 +115,9 @@ impl Sweeper {
         let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<Pid>().ok());
         for (index, pid) in (1u32..).zip(pids) {
             if index % STRIDE == 0 {
+                if self.stop.load(Ordering::Relaxed) {
+                    return outcome;
+                }
                 self.pace(began, index);
             }
             let Ok(dir) = ProcDir::open(pid) else { continue };

@@ -47,6 +47,11 @@ impl Lines {
         Self { file, offset, buffer: Vec::new(), taken: 0, long_from: None }
     }
 
+    /// The same from another offset on.
+    pub(super) fn from(self, offset: u64) -> Self {
+        Self::new(self.file, offset)
+    }
+
     pub(super) fn file(&self) -> &File {
         &self.file
     }

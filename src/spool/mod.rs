@@ -1,6 +1,6 @@
 //! The durable record of everything found: append-only segments of JSON lines.
 //!
-//! Owns: the files of the spool directory: `findings-<first sequence>.jsonl`, `lock`, `sequence`, `cursor.<name>`;
+//! Owns: the files of the spool directory: `findings-<first sequence>.jsonl`, `lock`, `sequence`, `active`, `cursor.<name>`;
 //! numbering and chaining records, durability, recovery, making room, reading back, verifying. Must not own: what a
 //! finding says (`enrich`), where it goes afterwards (`deliver`), counting losses (the caller, from what is returned).
 //! Talks to: nobody; imports only `model`.
@@ -19,6 +19,7 @@
 //! once. Numbers grow; after a crash of the machine some stay unused, and the unbroken chain shows that nothing is
 //! missing there.
 
+mod active;
 pub mod cursor;
 mod directory;
 pub mod error;

@@ -91,7 +91,7 @@ impl Reader {
         if cursor.position.offset == 0 || cursor.sequence == 0 {
             return Ok(reader);
         }
-        let line = line_before(dir, cursor.position)
+        let line = line_before(&Directory::open(dir)?, cursor.position)
             .filter(|line| parse(line.as_bytes()).is_some_and(|record| record.sequence() == cursor.sequence));
         let there = Directory::open(dir)?.list()?.segments.contains(&cursor.position.segment);
         if there && line.is_none() {
@@ -250,8 +250,8 @@ impl Reader {
 }
 
 /// The line that ends at a place.
-fn line_before(dir: &Path, position: Position) -> Option<String> {
-    let file = Directory::open(dir).ok()?.read(&segment::name(position.segment)).ok()?;
+pub(super) fn line_before(directory: &Directory, position: Position) -> Option<String> {
+    let file = directory.read(&segment::name(position.segment)).ok()?;
     let from = position.offset.saturating_sub(LINE_MAX as u64 + 2);
     let mut bytes = vec![0; usize::try_from(position.offset - from).ok()?];
     file.read_exact_at(&mut bytes, from).ok()?;

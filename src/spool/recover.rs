@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
 
+use super::active::{Active, Known};
 use super::directory::Directory;
 use super::error::SpoolError;
 use super::lines::{Lines, NO_HASH, Raw, parse, sha256_hex};
@@ -25,7 +26,7 @@ struct Tail {
     /// When the first record was written (nanoseconds after 1970).
     since: Option<u64>,
     bytes: u64,
-    /// Lines that are no records.
+    /// Lines that are no records, of those that were read.
     damaged: u64,
     /// The file can be appended to: it was read to its end, and that is behind a record or at the beginning.
     sound: bool,
@@ -46,13 +47,14 @@ impl Writer {
         let lock = Lock::take(&directory)?;
         let listing = directory.list()?;
         let mark = Mark::load(&directory).unwrap_or_default();
+        let (active, known) = Active::load(&directory).unzip();
         let mut report = OpenReport::default();
         let mut unterminated = Vec::new();
         let mut current = None;
         let mut last = None;
         let mut next = 1;
         for &first in listing.segments.iter().rev() {
-            let tail = tail(&directory, first);
+            let tail = tail(&directory, first, known.as_ref().filter(|known| known.until.segment == first));
             let newest = first == listing.highest;
             report.damaged += tail.damaged;
             if newest && tail.unfinished {
@@ -106,6 +108,9 @@ impl Writer {
             })
             .collect();
         report.next = next;
+        let mut active = active.unwrap_or_default();
+        active.catch_up(&directory, &listing.segments);
+        active.store(&directory, false);
         let writer = Self {
             directory,
             lock,
@@ -120,20 +125,30 @@ impl Writer {
             unterminated,
             // The stored mark may be of another boot: write a new one with the first record.
             mark: Mark { unused: 0, ..mark },
+            active,
             tally: Appended::default(),
         };
         Ok((writer, report))
     }
 }
 
-/// Reads a segment to its end. What cannot be read counts as damage: the writer goes on in a new segment.
-fn tail(directory: &Directory, first: u64) -> Tail {
+/// Reads a segment to its end, from what is known of it on. What cannot be read counts as damage: the writer goes on in
+/// a new segment.
+fn tail(directory: &Directory, first: u64, known: Option<&Known>) -> Tail {
     let mut tail = Tail::default();
     let Ok(file) = directory.read(&segment::name(first)) else {
         tail.damaged = 1;
         return tail;
     };
     let mut lines = Lines::new(file, 0);
+    if let Some(known) = known {
+        if let Ok(Raw::Line { bytes, .. }) = lines.next() {
+            tail.since = parse(&bytes).and_then(|record| parse_rfc3339(&record.finding.create_time));
+        }
+        lines = lines.from(known.until.offset);
+        tail.bytes = known.until.offset;
+        tail.last = Some((known.sequence, known.sha256.clone()));
+    }
     tail.sound = true;
     loop {
         match lines.next() {

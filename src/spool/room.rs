@@ -55,6 +55,7 @@ impl Writer {
                 Err(_) => return None,
             }
             self.closed.remove(&first);
+            self.active.forget(first);
             // Not durable only if the machine crashes now; then the segment is there again and is dropped again.
             let _ = self.directory.sync();
             let after = self

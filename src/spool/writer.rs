@@ -9,17 +9,19 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::active::Active;
 use super::directory::Directory;
 use super::error::SpoolError;
 use super::lines::sha256_hex;
 use super::lock::Lock;
 use super::room::Drops;
-use super::segment;
+use super::segment::{self, Position};
 use super::sequence::Mark;
 use super::settings::SpoolSettings;
 use super::shorten;
 use crate::model::clock::{Moment, SECOND};
-use crate::model::finding::{Record, property};
+use crate::model::detection::State;
+use crate::model::finding::{CATEGORY, Record, property};
 
 /// How many records may wait in memory while the spool cannot be written; at most 30 kB each.
 const BACKLOG: usize = 2000;
@@ -66,6 +68,8 @@ pub struct Usage {
 pub(super) struct Line {
     pub(super) sequence: u64,
     name: String,
+    /// It says that its finding goes on.
+    active: bool,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -98,6 +102,7 @@ pub struct Writer {
     /// Segments that end in a torn line without a newline.
     pub(super) unterminated: Vec<u64>,
     pub(super) mark: Mark,
+    pub(super) active: Active,
     pub(super) tally: Appended,
 }
 
@@ -131,9 +136,15 @@ impl Writer {
         self.commit(true)?;
         // The records are durable: if only this note fails, it waits for the next call.
         let _ = self.note_drops();
+        self.active.store(&self.directory, false);
         let ends = |record: Option<&Record>| record.map_or(0, Record::sequence);
         let (first, last) = (ends(records.first()), ends(records.last()));
         Ok(Appended { first, last, ..std::mem::take(&mut self.tally) })
+    }
+
+    /// The newest records of the findings that go on.
+    pub fn active_records(&self) -> Vec<Record> {
+        self.active.records(&self.directory)
     }
 
     /// The number that the next record gets.
@@ -168,7 +179,9 @@ impl Writer {
         self.previous = sha256_hex(text.as_bytes());
         let mut bytes = text.into_bytes();
         bytes.push(b'\n');
-        self.pending.push_back(Line { sequence: self.next, name: record.finding.name.clone(), bytes });
+        let finding = &record.finding;
+        let active = finding.category == CATEGORY && finding.state == State::Active;
+        self.pending.push_back(Line { sequence: self.next, name: finding.name.clone(), active, bytes });
         self.tally.shortened += u64::from(shortened);
         self.next += 1;
         Ok(())
@@ -215,6 +228,7 @@ impl Writer {
             buffer.extend_from_slice(&line.bytes);
             lines += 1;
         }
+        let (segment, mut offset) = (open.first, open.bytes);
         let mut written = 0;
         let mut result = Ok(());
         while let Some(rest) = buffer.get(written..).filter(|rest| !rest.is_empty()) {
@@ -234,7 +248,15 @@ impl Writer {
             self.give_up_segment(whole);
             return Err(error);
         }
-        self.pending.drain(..lines);
+        let mut last = Vec::new();
+        for line in self.pending.drain(..lines) {
+            self.active.note(&line.name, line.active, Position { segment, offset });
+            offset += line.bytes.len() as u64;
+            last = line.bytes;
+        }
+        if let Some(line) = last.strip_suffix(b"\n") {
+            self.active.reached(Position { segment, offset }, buffer.len() as u64, line);
+        }
         Ok(())
     }
 
@@ -326,6 +348,7 @@ impl Drop for Writer {
         let segment = self.current.as_ref().map_or(self.mark.segment, |open| open.first);
         // Without it, the next start leaves some numbers unused.
         let _ = Mark::store(&self.directory, self.next, segment, &self.boot_id);
+        self.active.store(&self.directory, true);
     }
 }
 

@@ -157,6 +157,11 @@ impl Daemon {
         Self::spawn(&place, place.command_of(&program))
     }
 
+    /// By a command of the place's that was changed; waits until it listens.
+    pub fn start_by(place: &Arc<Place>, command: Command) -> Self {
+        Self::spawn(place, command)
+    }
+
     fn spawn(place: &Arc<Place>, mut command: Command) -> Self {
         let mut child = command.spawn().expect("tetherd starts");
         let said = Arc::new(Mutex::new(String::new()));
@@ -252,10 +257,18 @@ impl Daemon {
 
     /// How much it has counted of one loss, as `tetherd status` says.
     pub fn lost(&self, name: &str) -> u64 {
+        self.status()["losses"][name].as_u64().unwrap()
+    }
+
+    /// What it has counted, as `tetherd status` says.
+    pub fn count(&self, name: &str) -> u64 {
+        self.status()["counts"][name].as_u64().unwrap()
+    }
+
+    fn status(&self) -> Value {
         let config = self.place().config();
         let output = tetherd(&["status", "--json", "--config", config.to_str().unwrap()]);
-        let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        status["losses"][name].as_u64().unwrap()
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     /// What `tetherd status --json` says, asked without executing anything.

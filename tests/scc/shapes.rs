@@ -129,6 +129,12 @@ pub fn restored() -> Detection {
         json!({"name": "bash", "pid": "x", "parentPid": "1", "userId": "0"}),
         json!("no process"),
     ];
+    found.restored_timeline = vec![
+        json!({"time": "2026-11-24T03:50:17Z", "pid": 4000, "startTicks": "17", "comm": "bash",
+               "args": "x".repeat(9000), "seen": "live", "row": 1, "more": [1]}),
+        json!({"pid": "x"}),
+        json!("no entry"),
+    ];
     found
 }
 
@@ -205,6 +211,7 @@ fn detection(subject: Look, socket: Socket) -> Detection {
         first_seen: AT,
         last_seen: AT,
         restored_processes: Vec::new(),
+        restored_timeline: Vec::new(),
     }
 }
 

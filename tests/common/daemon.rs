@@ -265,12 +265,6 @@ impl Daemon {
         self.status()["counts"][name].as_u64().unwrap()
     }
 
-    fn status(&self) -> Value {
-        let config = self.place().config();
-        let output = tetherd(&["status", "--json", "--config", config.to_str().unwrap()]);
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
     /// What `tetherd status --json` says, asked without executing anything.
     pub fn status(&self) -> Value {
         let mut stream = UnixStream::connect(self.place().path("control.sock")).unwrap();

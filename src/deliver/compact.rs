@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use crate::model::finding::{Record, property};
-use crate::model::text::{cut, shell_quote};
+use crate::model::text::{cut, escape_json, shell_quote};
 
 /// What marks JSON for rsyslog's mmjsonparse and its kin (Common Event Expression).
 pub const COOKIE: &str = "@cee: ";
@@ -28,23 +28,7 @@ pub fn compact(record: &Record, most: usize) -> String {
 
 /// JSON on one line; what a terminal or a line reader could take for an end of line is escaped too.
 fn render(fields: &Map<String, Value>) -> String {
-    let json = Value::Object(fields.clone()).to_string();
-    if !json.contains(special) {
-        return json;
-    }
-    let mut out = String::with_capacity(json.len() + 16);
-    for c in json.chars() {
-        if special(c) {
-            out.push_str(&format!("\\u{:04x}", u32::from(c)));
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-fn special(c: char) -> bool {
-    matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    escape_json(Value::Object(fields.clone()).to_string())
 }
 
 /// Shortens the longest text by about `excess` bytes; false if nothing is left to shorten.

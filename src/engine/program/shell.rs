@@ -130,7 +130,7 @@ pub fn reads_stdin(family: ShellFamily, argv: &[&[u8]]) -> bool {
 }
 
 /// A script that is stdin itself.
-fn is_stdin_path(path: &[u8]) -> bool {
+pub(super) fn is_stdin_path(path: &[u8]) -> bool {
     matches!(path, b"/dev/stdin" | b"/dev/fd/0" | b"/proc/self/fd/0" | b"/proc/thread-self/fd/0")
 }
 
@@ -233,44 +233,6 @@ fn names_stdin(name: &[u8], plus: bool) -> bool {
         Some(rest) => plus && matches!(rest, b"stdin" | b"shinstdin"),
         None => !plus && matches!(plain.as_slice(), b"stdin" | b"shinstdin"),
     }
-}
-
-/// Whether an interpreter was given neither a program nor a script, so that it reads one from stdin.
-pub fn interpreter_reads_stdin(name: &str, argv: &[&[u8]]) -> bool {
-    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-    // Letters that give the program, and letters that take the next argument.
-    let (program, takes): (&[u8], &[u8]) = match stem {
-        "python" | "pypy" => (b"cmhV", b"WX"),
-        "perl" | "raku" => (b"eEvV", b""),
-        "ruby" | "jruby" => (b"ehv", b"rICEx"),
-        "php" | "php-cgi" => (b"rfBREFSaihmv", b"dczt"),
-        "node" | "nodejs" => (b"epvh", b"rC"),
-        "lua" | "luajit" => (b"ev", b"l"),
-        "tclsh" | "expect" => (b"c", b"d"),
-        _ => return false,
-    };
-    let mut args = argv.iter().skip(1).copied();
-    while let Some(arg) = args.next() {
-        match arg {
-            b"-" => return true,
-            b"--" => return args.next().is_none(),
-            [b'-', b'-', ..] => {
-                if matches!(arg, b"--eval" | b"--print" | b"--version" | b"--help") {
-                    return false;
-                }
-            }
-            [b'-', letters @ ..] => {
-                if letters.iter().any(|letter| program.contains(letter)) {
-                    return false;
-                }
-                if letters.last().is_some_and(|letter| takes.contains(letter)) {
-                    args.next();
-                }
-            }
-            path => return is_stdin_path(path),
-        }
-    }
-    true
 }
 
 #[cfg(test)]

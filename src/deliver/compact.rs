@@ -18,7 +18,7 @@ pub fn compact(record: &Record, most: usize) -> String {
     let mut json = render(&fields);
     while json.len() > room {
         fields.insert("truncated".into(), Value::Bool(true));
-        if !shorten(&mut fields, json.len() - room) {
+        if !shorten(&mut fields, json.len() - room) && !leave_out(&mut fields) {
             break;
         }
         json = render(&fields);
@@ -45,6 +45,14 @@ fn shorten(fields: &mut Map<String, Value>, excess: usize) -> bool {
     true
 }
 
+/// Leaves out the longest field but those that say which finding it is; false if there is none.
+fn leave_out(fields: &mut Map<String, Value>) -> bool {
+    let kept = |key: &str| matches!(key, "id" | "seq" | "severity" | "state" | "time" | "truncated");
+    let others = fields.iter().filter(|(key, _)| !kept(key));
+    let longest = others.map(|(key, value)| (value.to_string().len() + key.len(), key.clone())).max();
+    longest.is_some_and(|(_, key)| fields.remove(&key).is_some())
+}
+
 fn fields(record: &Record) -> Map<String, Value> {
     let finding = &record.finding;
     let mut fields = Map::new();
@@ -54,7 +62,9 @@ fn fields(record: &Record) -> Map<String, Value> {
         }
     };
     let text = |text: &str| Some(Value::String(text.to_owned()));
-    let property = |key: &str| finding.source_properties.get(key).cloned();
+    // Lists and objects, which a record of ours has not in these places, could not be shortened.
+    let scalar = |value: &&Value| !value.is_array() && !value.is_object();
+    let property = |key: &str| finding.source_properties.get(key).filter(scalar).cloned();
     put("id", text(record.id()));
     put("seq", Some(record.sequence().into()));
     put("state", serde_json::to_value(finding.state).ok());
@@ -142,6 +152,34 @@ mod tests {
             },
             resource: Resource::default(),
         }
+    }
+
+    #[test]
+    fn a_full_record_fits_the_smallest_message() {
+        let mut full = record("d".repeat(500), vec!["a".repeat(500)]);
+        for key in
+            [property::BOOT_ID, property::POD_UID, property::CONTAINER_ID, property::PROCESS_BINARY_FULLPATH]
+        {
+            full.finding.source_properties.insert(key.into(), "4f1c9d0e".repeat(8).into());
+        }
+        for key in [
+            property::POD_NAME,
+            property::POD_NAMESPACE,
+            property::CONTAINER_NAME,
+            property::VM_INSTANCE_NAME,
+        ] {
+            full.finding.source_properties.insert(key.into(), "n".repeat(40).into());
+        }
+        // Nothing of ours, but a spool can hold it.
+        let list: Value = std::iter::repeat_n("x", 1000).collect();
+        full.finding.source_properties.insert(property::TETHER_KIND.into(), list);
+        let message = compact(&full, 600);
+        assert!(message.len() <= 600, "{}: {message}", message.len());
+        let json: Value = serde_json::from_str(message.strip_prefix(COOKIE).unwrap()).unwrap();
+        assert_eq!(
+            (json["id"].as_str(), &json["truncated"]),
+            (Some("a".repeat(32).as_str()), &Value::Bool(true))
+        );
     }
 
     proptest! {

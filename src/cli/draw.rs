@@ -205,7 +205,7 @@ fn wrapped(out: &mut String, lead: &str, text: &str) {
 
 fn fit(text: &str, width: usize) -> String {
     let text = escape(text.as_bytes());
-    if columns(&text) <= width {
+    if take(&text, width).len() == text.len() {
         return text;
     }
     format!("{}...", take(&text, width.saturating_sub(3)))

@@ -37,6 +37,9 @@ pub enum Command {
     #[command(verbatim_doc_comment)]
     Run(Run),
     /// Show what is tied to the network right now; needs no daemon
+    ///
+    /// Example: tetherd scan --json | jq -r .finding.description
+    #[command(verbatim_doc_comment)]
     Scan(Scan),
     /// List findings, newest last
     ///
@@ -49,18 +52,40 @@ pub enum Command {
     #[command(verbatim_doc_comment)]
     Show(Show),
     /// Print findings as they come
+    ///
+    /// Example: tetherd follow --severity high
+    #[command(verbatim_doc_comment)]
     Follow(Follow),
     /// Ask the running daemon how it is
+    ///
+    /// Exit code 69 where no daemon answers.
+    /// Example: tetherd status --json | jq .losses
+    #[command(verbatim_doc_comment)]
     Status(Json),
     /// Check what this machine gives to tetherd, and say what to do about the rest
+    ///
+    /// Exit code 1 where a check fails. Example: sudo tetherd doctor
+    #[command(verbatim_doc_comment)]
     Doctor(Json),
     /// Tie a harmless `id` to a loopback connection and see that the running daemon records it
+    ///
+    /// Exit code 1 where it is not recorded within 5 seconds, 69 where no daemon answers.
+    #[command(verbatim_doc_comment)]
     SelfTest(Json),
     /// Check the spool's chain of hashes: was a record changed or removed?
+    ///
+    /// Exit code 1 where the chain is broken. Example: tetherd verify /srv/copy-of-the-spool
+    #[command(verbatim_doc_comment)]
     Verify(Verify),
     /// Name every problem of the configuration and the allow rules
+    ///
+    /// Exit code 78 where there is one. Example: tetherd check-config ./tetherd.toml
+    #[command(verbatim_doc_comment)]
     CheckConfig(CheckConfig),
     /// Print the configuration in force, with where each value comes from
+    ///
+    /// Example: tetherd print-config --defaults > tetherd.toml
+    #[command(verbatim_doc_comment)]
     PrintConfig(PrintConfig),
 }
 

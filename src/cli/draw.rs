@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use crate::cli::columns::{columns, take};
 use crate::model::finding::{Process, Record, property};
 use crate::model::text::{escape, shell_quote};
 
@@ -187,16 +188,16 @@ fn line(out: &mut String, text: &str) {
 fn wrapped(out: &mut String, lead: &str, text: &str) {
     let mut current = lead.to_owned();
     for word in text.split(' ') {
-        let length = current.chars().count();
-        if length > lead.len() && length + 1 + word.chars().count() > WIDTH {
+        let length = columns(&current);
+        if length > lead.len() && length + 1 + columns(word) > WIDTH {
             out.push_str(&current);
             out.push('\n');
             current = " ".repeat(lead.len());
         }
-        if current.chars().count() > lead.len() {
+        if columns(&current) > lead.len() {
             current.push(' ');
         }
-        current.extend(word.chars().take(WIDTH - lead.len()));
+        current.push_str(take(word, WIDTH - lead.len()));
     }
     out.push_str(&current);
     out.push('\n');
@@ -204,21 +205,19 @@ fn wrapped(out: &mut String, lead: &str, text: &str) {
 
 fn fit(text: &str, width: usize) -> String {
     let text = escape(text.as_bytes());
-    if text.chars().count() <= width {
+    if take(&text, width).len() == text.len() {
         return text;
     }
-    let mut cut: String = text.chars().take(width.saturating_sub(3)).collect();
-    cut.push_str("...");
-    cut
+    format!("{}...", take(&text, width.saturating_sub(3)))
 }
 
 fn boxed(out: &mut String, pen: &Pen, lines: &[String], tied: bool) {
     let lines: Vec<String> = lines.iter().map(|text| fit(text, WIDTH - 6)).collect();
-    let inner = lines.iter().map(|text| text.chars().count()).max().unwrap_or(0).max(24);
+    let inner = lines.iter().map(|text| columns(text)).max().unwrap_or(0).max(24);
     let [top_left, top_right, bottom_left, bottom_right, across, side] = pen.edge;
     out.push_str(&format!("  {top_left}{}{top_right}\n", across.repeat(inner + 2)));
     for text in lines {
-        let padding = inner - text.chars().count();
+        let padding = inner.saturating_sub(columns(&text));
         out.push_str(&format!("  {side} {text}{} {side}\n", " ".repeat(padding)));
     }
     let tie = if tied { pen.tie } else { across };

@@ -9,6 +9,7 @@ use crate::cli::failure::Failure;
 use crate::cli::filter::Filter;
 use crate::cli::{list, out, spool};
 use crate::model::exit::Exit;
+use crate::model::text::escape_json;
 use crate::spool::reader::Reader;
 
 /// How often the spool is looked at.
@@ -26,7 +27,7 @@ pub fn follow(follow: &Follow) -> Result<Exit, Failure> {
                 continue;
             }
             if follow.json {
-                out::print(&format!("{}\n", entry.line))?;
+                out::print(&format!("{}\n", escape_json(entry.line)))?;
             } else {
                 out::print(&list::row(&entry.record, out::width(), out::colours()))?;
             }

@@ -3,6 +3,7 @@
 //! Owns: the table. Must not own: reading the spool.
 
 use crate::cli::args::List;
+use crate::cli::columns::take;
 use crate::cli::failure::Failure;
 use crate::cli::filter::Filter;
 use crate::cli::{out, spool};
@@ -25,14 +26,15 @@ pub fn list(list: &List) -> Result<Exit, Failure> {
     let mut text = String::new();
     if list.json {
         for record in records {
-            text.push_str(&serde_json::to_string(record).unwrap_or_default());
+            text.push_str(&out::json(record));
             text.push('\n');
         }
     } else if records.is_empty() {
         text.push_str("No findings.\n");
     } else {
         let (width, colours) = (out::width(), out::colours());
-        text.push_str("TIME (UTC)          SEVERITY STATE ID       COUNT COMMAND AND PEER\n");
+        let head = "TIME (UTC)          SEVERITY STATE ID       COUNT COMMAND AND PEER";
+        text.push_str(&format!("{}\n", take(head, width)));
         records.iter().for_each(|record| text.push_str(&row(record, width, colours)));
     }
     out::print(&text)?;
@@ -42,15 +44,17 @@ pub fn list(list: &List) -> Result<Exit, Failure> {
 /// One line, cut at the width.
 pub fn row(record: &Record, width: usize, colours: bool) -> String {
     let finding = &record.finding;
-    let time = cut(&finding.event_time, 19).replace('T', " ");
+    let time = escape(cut(&finding.event_time, 19).replace('T', " ").as_bytes());
     let state = match finding.state {
         crate::model::detection::State::Active => "open ",
         crate::model::detection::State::Inactive => "ended",
     };
     let count = record.number(property::PROCESS_COUNT).unwrap_or(0);
-    let fixed = format!(" {state} {:<ID_SHOWN$} {count:>5} ", cut(record.id(), ID_SHOWN));
-    let rest: String = summary(record).chars().take(width.saturating_sub(29 + fixed.len()).max(8)).collect();
-    format!("{time} {}{fixed}{rest}\n", out::severity(finding.severity, colours))
+    let fixed =
+        format!(" {state} {:<ID_SHOWN$} {count:>5} ", take(&escape(record.id().as_bytes()), ID_SHOWN));
+    let (time, rest) = (take(&time, 19), summary(record));
+    let rest = take(&rest, width.saturating_sub(29 + fixed.len()).max(8));
+    format!("{time:<19} {}{fixed}{rest}\n", out::severity(finding.severity, colours))
 }
 
 /// What ran, where to, in which container.

@@ -4,6 +4,7 @@
 //! `daemon`, `spool` (reading), `config`.
 
 pub mod args;
+pub mod columns;
 pub mod config;
 pub mod doctor;
 pub mod draw;

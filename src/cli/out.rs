@@ -5,6 +5,8 @@
 use std::io::{self, IsTerminal, Write};
 
 use crate::model::detection::Severity;
+use crate::model::finding::Record;
+use crate::model::text::escape_json;
 
 /// Writes a text; a closed pipe ends quietly, as success.
 pub fn print(text: &str) -> io::Result<()> {
@@ -13,6 +15,11 @@ pub fn print(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         outcome => outcome,
     }
+}
+
+/// A record as one line of JSON that does no harm on a terminal.
+pub fn json(record: &Record) -> String {
+    escape_json(serde_json::to_string(record).unwrap_or_default())
 }
 
 /// Whether stdout takes colours: a terminal, and NO_COLOR is not set.

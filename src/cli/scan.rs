@@ -15,7 +15,7 @@ pub fn scan(scan: &Scan) -> Result<Exit, Failure> {
     let mut text = String::new();
     for record in &report.records {
         if scan.json {
-            text.push_str(&serde_json::to_string(record).unwrap_or_default());
+            text.push_str(&out::json(record));
         } else {
             text.push_str(&draw(record, unicode() && !scan.ascii));
         }

@@ -7,8 +7,7 @@ use crate::cli::draw::draw;
 use crate::cli::failure::Failure;
 use crate::cli::{out, shown, spool, unicode};
 use crate::model::exit::Exit;
-use crate::model::finding::Record;
-use crate::model::text::escape;
+use crate::model::text::{escape, escape_json};
 use crate::spool::reader::latest_by_name;
 
 /// Prints one finding.
@@ -27,7 +26,8 @@ pub fn show(show: &Show) -> Result<Exit, Failure> {
             )));
         }
         several => {
-            let ids: Vec<&str> = several.iter().take(10).map(Record::id).collect();
+            let ids: Vec<String> =
+                several.iter().take(10).map(|record| escape(record.id().as_bytes())).collect();
             return Err(Failure::Usage(format!(
                 "{} findings begin with {shown_id}: {}; give more digits",
                 several.len(),
@@ -36,7 +36,7 @@ pub fn show(show: &Show) -> Result<Exit, Failure> {
         }
     };
     let text = if show.json {
-        format!("{}\n", serde_json::to_string_pretty(record).unwrap_or_default())
+        format!("{}\n", escape_json(serde_json::to_string_pretty(record).unwrap_or_default()))
     } else {
         draw(record, unicode() && !show.ascii)
     };

@@ -79,7 +79,9 @@ fn users() -> HashMap<String, u32> {
     parse_users(&String::from_utf8_lossy(&text))
 }
 
-fn parse_users(text: &str) -> HashMap<String, u32> {
+/// The first id of each name.
+#[doc(hidden)]
+pub fn parse_users(text: &str) -> HashMap<String, u32> {
     let mut users = HashMap::new();
     for line in text.lines() {
         let mut fields = line.split(':');

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use crate::model::finding::{Record, property};
-use crate::model::text::{cut, shell_quote};
+use crate::model::text::{cut, escape_json, shell_quote};
 
 /// What marks JSON for rsyslog's mmjsonparse and its kin (Common Event Expression).
 pub const COOKIE: &str = "@cee: ";
@@ -18,7 +18,7 @@ pub fn compact(record: &Record, most: usize) -> String {
     let mut json = render(&fields);
     while json.len() > room {
         fields.insert("truncated".into(), Value::Bool(true));
-        if !shorten(&mut fields, json.len() - room) {
+        if !shorten(&mut fields, json.len() - room) && !leave_out(&mut fields) {
             break;
         }
         json = render(&fields);
@@ -28,23 +28,7 @@ pub fn compact(record: &Record, most: usize) -> String {
 
 /// JSON on one line; what a terminal or a line reader could take for an end of line is escaped too.
 fn render(fields: &Map<String, Value>) -> String {
-    let json = Value::Object(fields.clone()).to_string();
-    if !json.contains(special) {
-        return json;
-    }
-    let mut out = String::with_capacity(json.len() + 16);
-    for c in json.chars() {
-        if special(c) {
-            out.push_str(&format!("\\u{:04x}", u32::from(c)));
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-fn special(c: char) -> bool {
-    matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    escape_json(Value::Object(fields.clone()).to_string())
 }
 
 /// Shortens the longest text by about `excess` bytes; false if nothing is left to shorten.
@@ -61,6 +45,14 @@ fn shorten(fields: &mut Map<String, Value>, excess: usize) -> bool {
     true
 }
 
+/// Leaves out the longest field but those that say which finding it is; false if there is none.
+fn leave_out(fields: &mut Map<String, Value>) -> bool {
+    let kept = |key: &str| matches!(key, "id" | "seq" | "severity" | "state" | "time" | "truncated");
+    let others = fields.iter().filter(|(key, _)| !kept(key));
+    let longest = others.map(|(key, value)| (value.to_string().len() + key.len(), key.clone())).max();
+    longest.is_some_and(|(_, key)| fields.remove(&key).is_some())
+}
+
 fn fields(record: &Record) -> Map<String, Value> {
     let finding = &record.finding;
     let mut fields = Map::new();
@@ -70,7 +62,9 @@ fn fields(record: &Record) -> Map<String, Value> {
         }
     };
     let text = |text: &str| Some(Value::String(text.to_owned()));
-    let property = |key: &str| finding.source_properties.get(key).cloned();
+    // Lists and objects, which a record of ours has not in these places, could not be shortened.
+    let scalar = |value: &&Value| !value.is_array() && !value.is_object();
+    let property = |key: &str| finding.source_properties.get(key).filter(scalar).cloned();
     put("id", text(record.id()));
     put("seq", Some(record.sequence().into()));
     put("state", serde_json::to_value(finding.state).ok());
@@ -159,6 +153,34 @@ mod tests {
             },
             resource: Resource::default(),
         }
+    }
+
+    #[test]
+    fn a_full_record_fits_the_smallest_message() {
+        let mut full = record("d".repeat(500), vec!["a".repeat(500)]);
+        for key in
+            [property::BOOT_ID, property::POD_UID, property::CONTAINER_ID, property::PROCESS_BINARY_FULLPATH]
+        {
+            full.finding.source_properties.insert(key.into(), "4f1c9d0e".repeat(8).into());
+        }
+        for key in [
+            property::POD_NAME,
+            property::POD_NAMESPACE,
+            property::CONTAINER_NAME,
+            property::VM_INSTANCE_NAME,
+        ] {
+            full.finding.source_properties.insert(key.into(), "n".repeat(40).into());
+        }
+        // Nothing of ours, but a spool can hold it.
+        let list: Value = std::iter::repeat_n("x", 1000).collect();
+        full.finding.source_properties.insert(property::TETHER_KIND.into(), list);
+        let message = compact(&full, 600);
+        assert!(message.len() <= 600, "{}: {message}", message.len());
+        let json: Value = serde_json::from_str(message.strip_prefix(COOKIE).unwrap()).unwrap();
+        assert_eq!(
+            (json["id"].as_str(), &json["truncated"]),
+            (Some("a".repeat(32).as_str()), &Value::Bool(true))
+        );
     }
 
     proptest! {

@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 
 pub use properties::keys;
 pub use settings::EnrichSettings;
+#[doc(hidden)]
+pub use user::{inner_uid, name_in};
 
 use crate::model::clock::Moment;
 use crate::model::detection::Detection;

@@ -146,7 +146,7 @@ fn read_at(dir: &OwnedFd, name: &str) -> Option<Vec<u8>> {
 
 /// The uid inside a user namespace, by its uid_map (user_namespaces(7): `inside outside count`, where `outside` is
 /// told in the reader's namespace).
-fn inner_uid(map: &[u8], uid: Uid) -> Option<Uid> {
+pub fn inner_uid(map: &[u8], uid: Uid) -> Option<Uid> {
     map.split(|&b| b == b'\n').find_map(|line| {
         let line = std::str::from_utf8(line).ok()?;
         let mut fields = line.split_ascii_whitespace().map(|field| field.parse::<u32>().ok());
@@ -174,7 +174,7 @@ fn name_below(root: &OwnedFd, uid: Uid) -> Outcome {
 }
 
 /// The first line of a passwd file (passwd(5)) with this uid.
-fn name_in(passwd: &[u8], uid: Uid) -> Option<String> {
+pub fn name_in(passwd: &[u8], uid: Uid) -> Option<String> {
     passwd.split(|&b| b == b'\n').filter(|line| line.len() <= LINE_MAX).find_map(|line| {
         let mut fields = line.split(|&b| b == b':');
         let (name, _, number) = (fields.next()?, fields.next()?, fields.next()?);

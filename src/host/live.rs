@@ -25,8 +25,10 @@ const EPHEMERAL_DEFAULT: (u16, u16) = (32_768, 60_999);
 const FILES_NS: u64 = SECOND / 50;
 /// How many processes' open files are remembered.
 const FILES_MAX: usize = 256;
-/// How long the list of all channels on the machine is believed, and so how often it is made at most.
+/// How long the list of all channels on the machine is believed at least, and so how often it is made at most.
 const CHANNELS_NS: u64 = SECOND / 2;
+/// And at least this many times as long as it took to make: it costs one per cent of a processor at the most.
+const CHANNELS_REST: u64 = 100;
 /// How many channels it has at most.
 const CHANNELS_MAX: usize = 262_144;
 
@@ -39,6 +41,7 @@ pub struct LiveHost {
     undertaker: Option<Undertaker>,
     cmdlines: Cmdlines,
     files: RefCell<HashMap<Pid, (u64, Arc<Files>)>>,
+    /// Everybody's channels, and when they may be listed again.
     channels: RefCell<(u64, HashMap<Channel, Vec<Pid>>)>,
 }
 
@@ -66,7 +69,7 @@ impl LiveHost {
         let Some(undertaker) = &self.undertaker else { return };
         let now = clock::now().mono_ns;
         let mut list = self.channels.borrow_mut();
-        if list.0 != 0 && now.saturating_sub(list.0) < CHANNELS_NS {
+        if now < list.0 {
             return;
         }
         let mut channels: HashMap<Channel, Vec<Pid>> = HashMap::new();
@@ -83,8 +86,9 @@ impl LiveHost {
                 }
             }
         }
-        // It is as old as its end: what it cost must not be spent again at once.
-        *list = (clock::now().mono_ns.max(1), channels);
+        let done = clock::now().mono_ns;
+        let rest = done.saturating_sub(now).saturating_mul(CHANNELS_REST).max(CHANNELS_NS);
+        *list = (done.saturating_add(rest), channels);
     }
 }
 

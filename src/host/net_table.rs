@@ -103,14 +103,18 @@ pub fn rows(user: Pid, table: &str, mut take: impl FnMut(Row) -> bool) -> bool {
 fn unix_has(user: Pid, inode: Inode) -> bool {
     let Ok(file) = File::open(format!("/proc/{user}/net/unix")) else { return false };
     let reader = BufReader::new(file.take(TABLE_BYTES_MAX));
-    // Num RefCount Protocol Flags Type St Inode Path; a hostile path cannot come before the inode.
-    reader.split(b'\n').map_while(Result::ok).any(|line| {
-        line.split(|&b| b == b' ').filter(|f| !f.is_empty()).nth(6).and_then(number) == Some(inode.0)
-    })
+    reader.split(b'\n').map_while(Result::ok).any(|line| unix_inode(&line) == Some(inode))
+}
+
+/// `Num RefCount Protocol Flags Type St Inode Path`; a hostile path cannot come before the inode.
+#[doc(hidden)]
+pub fn unix_inode(line: &[u8]) -> Option<Inode> {
+    line.split(|&b| b == b' ').filter(|f| !f.is_empty()).nth(6).and_then(number).map(Inode)
 }
 
 /// `  0: 0100007F:1F90 00000000:0000 0A ... uid timeout inode ...`
-fn parse(line: &[u8]) -> Option<Row> {
+#[doc(hidden)]
+pub fn parse(line: &[u8]) -> Option<Row> {
     let mut fields = line.split(|&b| b == b' ' || b == b'\n').filter(|f| !f.is_empty());
     fields.next()?.strip_suffix(b":")?;
     let local = parse_address(fields.next()?)?;

@@ -314,7 +314,8 @@ fn exe(dir: &ProcDir) -> Exe {
 }
 
 /// Splits `cmdline` (proc_pid_cmdline(5)): arguments end in NUL; a process may overwrite them with anything.
-fn args(text: &[u8], mut truncated: bool, most: usize) -> Args {
+#[doc(hidden)]
+pub fn args(text: &[u8], mut truncated: bool, most: usize) -> Args {
     let text = text.strip_suffix(b"\0").unwrap_or(text);
     if text.is_empty() {
         return Args { list: Vec::new(), truncated };

@@ -1,7 +1,7 @@
 //! Showing bytes that an attacker chose.
 //!
-//! Owns: the one escaping that log lines and terminals get, and cutting text at a length. Must not own: JSON's own
-//! escaping (serde_json does that).
+//! Owns: the one escaping that log lines and terminals get, what JSON needs beyond its own escaping (serde_json's) to be
+//! safe there too, and cutting text at a length. Must not own: columns of a terminal (`cli`).
 
 use std::fmt::Write as _;
 
@@ -15,6 +15,26 @@ pub fn escape(bytes: &[u8]) -> String {
         }
         for byte in chunk.invalid() {
             let _ = write!(out, "\\x{byte:02x}");
+        }
+    }
+    out
+}
+
+/// JSON in which every character is escaped that a terminal or a reader of lines could take for more than text. It means
+/// what it meant.
+pub fn escape_json(json: String) -> String {
+    let special = |c: char| (c.is_control() && c != '\n') || invisible(u32::from(c));
+    if !json.contains(special) {
+        return json;
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if special(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
         }
     }
     out
@@ -78,6 +98,15 @@ mod tests {
         assert_eq!(escape(b"a\x1b[2Jb\n\xff\\"), "a\\x1b[2Jb\\n\\xff\\\\");
         assert_eq!(escape("\u{202e}x\u{85}".as_bytes()), "\\u{202e}x\\u{85}");
         assert_eq!(escape("né".as_bytes()), "né");
+    }
+
+    #[test]
+    fn json_keeps_its_meaning() {
+        let value = serde_json::json!({"a": "\u{9b}31m\u{202e}\u{7f}\u{e0041}\u{feff}é\n"});
+        let json = escape_json(value.to_string());
+        assert!(json.is_ascii() || !json.contains(['\u{9b}', '\u{202e}', '\u{7f}', '\u{e0041}']), "{json}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), value);
+        assert_eq!(escape_json("{}\n".into()), "{}\n");
     }
 
     #[test]

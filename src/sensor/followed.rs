@@ -10,11 +10,19 @@ use crate::sys::cn_filter::{LISTED_MAX, Scope};
 /// The most processes followed; beyond it children are still heard, because everybody is.
 const FOLLOWED_MAX: usize = 65_536;
 
+/// Two changes of the filter closer than this are one too many: the kernel compiles each.
+const CALM_NS: u64 = 20_000_000;
+/// How long everybody is heard after that.
+const BUSY_NS: u64 = 500_000_000;
+
 /// The set.
 #[derive(Debug, Default)]
 pub struct Followed {
     set: HashSet<Pid>,
     changed: bool,
+    applied_ns: u64,
+    /// Until then everybody is heard, whoever comes and goes.
+    busy_until_ns: u64,
 }
 
 impl Followed {
@@ -52,10 +60,25 @@ impl Followed {
         self.set.len() > LISTED_MAX
     }
 
-    /// Hands the scope that the filter should have to `apply`, if it changed since the last time.
-    pub fn apply<E>(&mut self, apply: impl FnOnce(Scope<'_>) -> Result<(), E>) -> Result<(), E> {
-        if !std::mem::take(&mut self.changed) {
+    /// Whether the filter may have to be another.
+    pub fn has_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// Hands the scope that the filter should have to `apply`, if it changed since the last time. Where it changes with
+    /// each command of a burst, everybody is heard for a while, and nothing has to be changed.
+    pub fn apply<E>(&mut self, now_ns: u64, apply: impl FnOnce(Scope<'_>) -> Result<(), E>) -> Result<(), E> {
+        if !self.changed || now_ns < self.busy_until_ns {
             return Ok(());
+        }
+        self.changed = false;
+        let hurried = now_ns.saturating_sub(self.applied_ns) < CALM_NS;
+        self.applied_ns = now_ns;
+        if hurried && !self.set.is_empty() {
+            self.busy_until_ns = now_ns.saturating_add(BUSY_NS);
+            // Who is in the set when it is over has to be listed then.
+            self.changed = true;
+            return apply(Scope::Everybody);
         }
         if self.set.is_empty() {
             return apply(Scope::Nobody);
@@ -70,6 +93,7 @@ impl Followed {
     /// Makes the next [`Followed::apply`] apply: a new socket knows nothing.
     pub fn apply_again(&mut self) {
         self.changed = true;
+        self.busy_until_ns = 0;
     }
 }
 
@@ -77,9 +101,9 @@ impl Followed {
 mod tests {
     use super::*;
 
-    fn scope(followed: &mut Followed) -> Option<String> {
+    fn scope(followed: &mut Followed, now_ms: u64) -> Option<String> {
         let mut seen = None;
-        let applied: Result<(), ()> = followed.apply(|scope| {
+        let applied: Result<(), ()> = followed.apply(now_ms * 1_000_000, |scope| {
             seen = Some(match scope {
                 Scope::Nobody => "nobody".into(),
                 Scope::Listed(pids) => format!("{} listed", pids.len()),
@@ -94,17 +118,33 @@ mod tests {
     #[test]
     fn the_filter_follows_the_set() {
         let mut followed = Followed::default();
-        assert_eq!(scope(&mut followed), None);
+        assert_eq!(scope(&mut followed, 1_000), None);
         followed.add(Pid(1));
-        assert_eq!(scope(&mut followed).as_deref(), Some("1 listed"));
-        assert_eq!(scope(&mut followed), None);
+        assert_eq!(scope(&mut followed, 1_000).as_deref(), Some("1 listed"));
+        assert_eq!(scope(&mut followed, 2_000), None);
         (2..400).for_each(|pid| {
             followed.add(Pid(pid));
         });
-        assert_eq!(scope(&mut followed).as_deref(), Some("everybody"));
+        assert_eq!(scope(&mut followed, 2_000).as_deref(), Some("everybody"));
         (1..400).for_each(|pid| {
             followed.remove(Pid(pid));
         });
-        assert_eq!(scope(&mut followed).as_deref(), Some("nobody"));
+        assert_eq!(scope(&mut followed, 3_000).as_deref(), Some("nobody"));
+    }
+
+    #[test]
+    fn a_burst_changes_it_once() {
+        let mut followed = Followed::default();
+        followed.add(Pid(1));
+        assert_eq!(scope(&mut followed, 1_000).as_deref(), Some("1 listed"));
+        let changes: Vec<String> = (1..300)
+            .filter_map(|ms| {
+                followed.add(Pid(ms + 1));
+                followed.remove(Pid(ms));
+                scope(&mut followed, 1_000 + u64::from(ms))
+            })
+            .collect();
+        assert_eq!(changes, ["everybody"]);
+        assert_eq!(scope(&mut followed, 1_600).as_deref(), Some("1 listed"), "when it is over");
     }
 }

@@ -365,8 +365,11 @@ impl Sensor {
     /// Puts the filter in place, and then looks up what newly followed processes did before it was there: those that
     /// ended are let go, and their children are followed too.
     fn apply_filter(&mut self) {
+        if self.fresh.is_empty() && !self.followed.has_changed() {
+            return;
+        }
         let connector = &self.connector;
-        if self.followed.apply(|scope| connector.filter(scope)).is_err() {
+        if self.followed.apply(clock::now().mono_ns, |scope| connector.filter(scope)).is_err() {
             self.followed.apply_again();
         }
         for _ in 0..GENERATIONS_MAX {
@@ -380,7 +383,7 @@ impl Sensor {
                 self.read_on(seen);
             }
             let connector = &self.connector;
-            if self.followed.apply(|scope| connector.filter(scope)).is_err() {
+            if self.followed.apply(clock::now().mono_ns, |scope| connector.filter(scope)).is_err() {
                 self.followed.apply_again();
             }
         }

@@ -17,8 +17,8 @@ const SLOTS: usize = 4096;
 const TIME_BITS: u64 = (1 << 24) - 1;
 /// Nanoseconds in one step of that time: 67 ms. It comes round after 13 days.
 const STEP_SHIFT: u32 = 26;
-/// Steps that an answer holds for: about a second.
-const HOLDS: u64 = 15;
+/// Steps that an answer holds for: about two seconds.
+const HOLDS: u64 = 30;
 
 /// A process that executed something with a pipe, a UNIX socket or a pseudo-terminal on fds 0-2, and no network socket.
 #[derive(Debug)]
@@ -89,6 +89,6 @@ mod tests {
         settled.settle(&sights(1), now);
         assert!(settled.has(&sights(1), now + 500_000_000));
         assert!(!settled.has(&sights(2), now));
-        assert!(!settled.has(&sights(1), now + 2_000_000_000));
+        assert!(!settled.has(&sights(1), now + 3_000_000_000));
     }
 }

@@ -121,8 +121,9 @@ fn decode_peer(body: &[u8]) -> Option<Inode> {
 }
 
 /// One inet_diag_msg.
+#[doc(hidden)]
 #[derive(Debug, PartialEq, Eq)]
-struct Answer {
+pub struct Answer {
     state: u8,
     local: Address,
     remote: Address,
@@ -131,7 +132,8 @@ struct Answer {
 }
 
 impl Answer {
-    fn into_socket(
+    /// The socket that it tells of.
+    pub fn into_socket(
         self,
         family: Family,
         protocol: Protocol,
@@ -225,7 +227,8 @@ fn exchange<T>(request: &[u8], mut pick: impl FnMut(&[u8]) -> Option<T>) -> io::
 }
 
 /// The first netlink message of a buffer: its type, its body, and what comes after.
-fn split(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+#[doc(hidden)]
+pub fn split(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let length = u32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
     let kind = u16::from_ne_bytes(bytes.get(4..6)?.try_into().ok()?);
     let body = bytes.get(HEADER..length)?;
@@ -233,7 +236,9 @@ fn split(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     Some((kind, body, bytes.get(aligned..).unwrap_or_default()))
 }
 
-fn decode_inet(body: &[u8]) -> Option<Answer> {
+/// Reads one answer; `None` where it is cut.
+#[doc(hidden)]
+pub fn decode_inet(body: &[u8]) -> Option<Answer> {
     let body = body.get(..INET_DIAG_MSG)?;
     let port = |at: usize| Some(u16::from_be_bytes(body.get(at..at + 2)?.try_into().ok()?));
     let ip = |at: usize| -> Option<IpAddr> {

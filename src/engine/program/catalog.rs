@@ -54,7 +54,7 @@ pub const GROUPS: [(Group, &str); 8] = [
         Group::Shell,
         "sh bash dash ash zsh ksh csh tcsh fish mksh lksh ksh93 rksh rksh93 pdksh posh yash sash rc bsh rbash zsh5 \
          oksh loksh elvish nu xonsh pwsh busybox toybox bash-static zsh-static zsh5-static mksh-static static-sh \
-         csharp tclsh",
+         bsd-csh csharp tclsh",
     ),
     (
         Group::Interpreter,
@@ -150,7 +150,8 @@ impl Catalog {
     /// The group of a base name; `python3.11` is `python3`.
     pub fn group(&self, name: &str) -> Option<Group> {
         let whole = self.groups.get(name);
-        whole.or_else(|| self.groups.get(without_version(name))).copied()
+        let found = whole.or_else(|| self.groups.get(without_version(name)));
+        found.or_else(|| self.groups.get(shell_stem(name)?)).copied()
     }
 
     /// Whose option grammar a shell has; `None`: it is no shell.
@@ -158,7 +159,9 @@ impl Catalog {
         if self.extra_shells.iter().any(|shell| shell == name) {
             return Some(ShellFamily::Posix);
         }
-        ShellFamily::of(name).or_else(|| ShellFamily::of(without_version(name)))
+        ShellFamily::of(name)
+            .or_else(|| ShellFamily::of(without_version(name)))
+            .or_else(|| ShellFamily::of(shell_stem(name)?))
     }
 
     /// Whether a multi-call program's `argv[0]` names an applet.
@@ -171,6 +174,12 @@ impl Catalog {
 fn without_version(name: &str) -> &str {
     let stem = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
     stem.strip_suffix('-').unwrap_or(stem)
+}
+
+/// A shell's name without what a distribution put behind it: `rc.byron`, `sh.shared`, `dash.distrib`.
+fn shell_stem(name: &str) -> Option<&str> {
+    let (stem, _) = name.split_once('.')?;
+    ShellFamily::of(stem).map(|_| stem)
 }
 
 #[cfg(test)]
@@ -188,6 +197,7 @@ mod tests {
             ("ruby3.1", Group::Interpreter),
             ("bash", Group::Shell),
             ("ksh93", Group::Shell),
+            ("rc.byron", Group::Shell),
             ("sha256sum", Group::CoreUtility),
             ("gcc-12", Group::CoreUtility),
             ("id", Group::Recon),

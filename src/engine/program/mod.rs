@@ -5,6 +5,7 @@
 //! anybody may choose, decides only where the executable is many programs in one.
 
 pub mod catalog;
+pub mod interpreter;
 pub mod launcher;
 pub mod shell;
 
@@ -171,9 +172,8 @@ impl Catalog {
         let group = self.names.group(&name);
         let family = self.names.shell_family(&name);
         let shell = family.map(|family| Shell { family, reads_stdin: shell::reads_stdin(family, argv) });
-        let interpreter_reads_stdin = group == Some(Group::Interpreter)
-            && shell.is_none()
-            && shell::interpreter_reads_stdin(&name, argv);
+        let executes = matches!(group, Some(Group::Interpreter | Group::Shell));
+        let interpreter_reads_stdin = executes && shell.is_none() && interpreter::reads_stdin(&name, argv);
         Program {
             name,
             group,

@@ -6,14 +6,16 @@
 /// A family of shells with one option grammar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ShellFamily {
-    /// dash, ash, busybox ash, posh, yash, and sh whatever it is.
+    /// dash, ash, busybox ash, and sh whatever it is: where they differ, what leads to reading commands holds.
     Posix,
     /// bash.
     Bash,
     /// zsh.
     Zsh,
-    /// ksh93, mksh, lksh, pdksh, oksh.
+    /// ksh93, mksh, lksh, pdksh, oksh, posh.
     Ksh,
+    /// yash.
+    Yash,
     /// csh, tcsh.
     Csh,
     /// fish.
@@ -28,11 +30,12 @@ impl ShellFamily {
     /// The family of a base name.
     pub fn of(name: &str) -> Option<Self> {
         Some(match name {
-            "sh" | "dash" | "ash" | "posh" | "yash" | "sash" | "bsh" | "static-sh" => Self::Posix,
+            "sh" | "dash" | "ash" | "sash" | "bsh" | "static-sh" => Self::Posix,
             "bash" | "rbash" | "bash-static" => Self::Bash,
             "zsh" | "rzsh" | "zsh5" | "zsh-static" | "zsh5-static" => Self::Zsh,
             "ksh" | "ksh93" | "rksh" | "rksh93" | "mksh" | "mksh-static" | "lksh" | "pdksh" | "oksh"
-            | "loksh" => Self::Ksh,
+            | "loksh" | "posh" => Self::Ksh,
+            "yash" => Self::Yash,
             "csh" | "tcsh" | "bsd-csh" => Self::Csh,
             "fish" => Self::Fish,
             "rc" => Self::Rc,
@@ -49,6 +52,8 @@ enum Effect {
     None,
     /// The next argument belongs to it.
     TakesNext,
+    /// The next argument is the name of an option.
+    TakesName,
     /// Commands come from the command line.
     Command,
     /// Commands come from stdin.
@@ -64,17 +69,19 @@ pub fn reads_stdin(family: ShellFamily, argv: &[&[u8]]) -> bool {
     let mut args = argv.iter().skip(1).copied();
     let mut operand = None;
     while let Some(arg) = args.next() {
-        if arg == b"--" {
+        if arg == b"--" && family != ShellFamily::Csh {
             operand = args.next();
             break;
         }
         let long = arg.strip_prefix(b"--");
         let short = arg.strip_prefix(b"-").or_else(|| arg.strip_prefix(b"+"));
-        let mut takes_next = 0usize;
+        let plus = arg.starts_with(b"+");
+        // What belongs to the options of this argument: whether it is an option's name.
+        let mut taken: Vec<bool> = Vec::new();
         let mut apply = |effect| match effect {
             Effect::None => true,
-            Effect::TakesNext => {
-                takes_next += 1;
+            Effect::TakesNext | Effect::TakesName => {
+                taken.push(effect == Effect::TakesName);
                 true
             }
             Effect::Command => {
@@ -88,16 +95,20 @@ pub fn reads_stdin(family: ShellFamily, argv: &[&[u8]]) -> bool {
             Effect::Ends => false,
         };
         let goes_on = match (long, short) {
+            // csh knows no long options, only letters.
+            (Some(letters), _) if family == ShellFamily::Csh => {
+                short_effects(family, letters, plus).all(&mut apply)
+            }
             (Some(name), _) => apply(long_option(family, name)),
             (None, Some([])) if arg == b"-" => {
                 // A lone dash ends the options.
                 operand = args.next();
                 break;
             }
-            (None, Some(letters)) => {
-                let plus = arg.starts_with(b"+");
-                short_effects(family, letters, plus).all(&mut apply)
+            (None, Some(name)) if family == ShellFamily::Bash && !plus && is_bash_long(name) => {
+                apply(long_option(family, name))
             }
+            (None, Some(letters)) => short_effects(family, letters, plus).all(&mut apply),
             (None, None) => {
                 operand = Some(arg);
                 break;
@@ -106,18 +117,20 @@ pub fn reads_stdin(family: ShellFamily, argv: &[&[u8]]) -> bool {
         if !goes_on {
             return false;
         }
-        for _ in 0..takes_next {
-            args.next();
+        for is_name in taken {
+            let value = args.next().unwrap_or_default();
+            stdin |= is_name && names_stdin(value, plus);
         }
     }
     if command {
-        return false;
+        // dash and rc go on with stdin after the command where they are told -s as well.
+        return stdin && matches!(family, ShellFamily::Posix | ShellFamily::Rc);
     }
     stdin || operand.is_none_or(is_stdin_path)
 }
 
 /// A script that is stdin itself.
-fn is_stdin_path(path: &[u8]) -> bool {
+pub(super) fn is_stdin_path(path: &[u8]) -> bool {
     matches!(path, b"/dev/stdin" | b"/dev/fd/0" | b"/proc/self/fd/0" | b"/proc/thread-self/fd/0")
 }
 
@@ -128,9 +141,11 @@ fn short_effects(family: ShellFamily, letters: &[u8], plus: bool) -> impl Iterat
         rest = after;
         let effect = short_option(family, *letter, plus);
         // In zsh and ksh `-ofoo` is one word; elsewhere the name is the next argument.
-        if effect == Effect::TakesNext && !rest.is_empty() && attaches(family, *letter) {
+        let takes = matches!(effect, Effect::TakesNext | Effect::TakesName);
+        if takes && !rest.is_empty() && attaches(family, *letter) {
+            let named = effect == Effect::TakesName && names_stdin(rest, plus);
             rest = &[];
-            return Some(Effect::None);
+            return Some(if named { Effect::Stdin } else { Effect::None });
         }
         Some(effect)
     })
@@ -138,7 +153,7 @@ fn short_effects(family: ShellFamily, letters: &[u8], plus: bool) -> impl Iterat
 
 fn attaches(family: ShellFamily, letter: u8) -> bool {
     match family {
-        ShellFamily::Zsh | ShellFamily::Ksh => letter == b'o' || letter == b'T',
+        ShellFamily::Zsh | ShellFamily::Ksh | ShellFamily::Yash => letter == b'o' || letter == b'T',
         ShellFamily::Fish => true,
         _ => false,
     }
@@ -147,19 +162,21 @@ fn attaches(family: ShellFamily, letter: u8) -> bool {
 fn short_option(family: ShellFamily, letter: u8, plus: bool) -> Effect {
     match (family, letter) {
         (ShellFamily::Csh, b'c') => Effect::Command,
-        (ShellFamily::Csh, b't' | b's') => Effect::Stdin,
+        (ShellFamily::Csh, b't' | b's' | b'i') => Effect::Stdin,
         (ShellFamily::Fish, b'c') => Effect::Command,
         (ShellFamily::Fish, b'C' | b'd' | b'D' | b'f' | b'o') => Effect::TakesNext,
         (ShellFamily::Fish, b'n' | b'h' | b'v') => Effect::Ends,
         (ShellFamily::Fish, _) => Effect::None,
         (ShellFamily::Rc, b'c') => Effect::Command,
         (_, b'c') if !plus => Effect::Command,
-        (_, b's') if !plus => Effect::Stdin,
+        (_, b's') if !plus || matches!(family, ShellFamily::Bash | ShellFamily::Posix) => Effect::Stdin,
         (ShellFamily::Csh | ShellFamily::Rc, _) => Effect::None,
-        (_, b'o') => Effect::TakesNext,
+        (_, b'o') => Effect::TakesName,
         (ShellFamily::Bash, b'O') => Effect::TakesNext,
         (ShellFamily::Bash, b'D') => Effect::Ends,
         (ShellFamily::Ksh, b'T') => Effect::TakesNext,
+        (ShellFamily::Ksh, b'D') => Effect::Ends,
+        (ShellFamily::Yash, b'V') => Effect::Ends,
         _ => Effect::None,
     }
 }
@@ -167,15 +184,33 @@ fn short_option(family: ShellFamily, letter: u8, plus: bool) -> Effect {
 fn long_option(family: ShellFamily, name: &[u8]) -> Effect {
     let has_value = name.contains(&b'=');
     let key = name.split(|&b| b == b'=').next().unwrap_or(name);
+    // fish and yash take the beginning of a name for the name.
+    let begins = |names: &[&str]| key.len() > 1 && names.iter().any(|name| name.as_bytes().starts_with(key));
     match (family, key) {
+        // busybox ash passes it over.
+        (ShellFamily::Posix, b"version") => Effect::None,
         (_, b"version" | b"help") => Effect::Ends,
         (ShellFamily::Bash, b"rcfile" | b"init-file") => Effect::TakesNext,
-        (ShellFamily::Bash, b"dump-strings" | b"dump-po-strings" | b"rpm-requires") => Effect::Ends,
+        (ShellFamily::Bash, b"pretty-print") => Effect::Ends,
+        (ShellFamily::Bash | ShellFamily::Ksh, b"dump-strings" | b"dump-po-strings") => Effect::Ends,
         (ShellFamily::Zsh, b"emulate") => Effect::TakesNext,
+        (ShellFamily::Zsh | ShellFamily::Ksh | ShellFamily::Yash, _) if names_stdin(key, false) => {
+            Effect::Stdin
+        }
+        (ShellFamily::Yash, _) if begins(&["rcfile", "profile"]) && !has_value => Effect::TakesNext,
+        (ShellFamily::Yash, _) if begins(&["stdin"]) => Effect::Stdin,
+        (ShellFamily::Yash, _) if begins(&["cmdline"]) => Effect::Command,
         (ShellFamily::Fish, b"command") => Effect::Command,
         (ShellFamily::Fish, b"no-execute" | b"print-rusage-self") => Effect::Ends,
-        (ShellFamily::Fish, b"init-command" | b"debug" | b"debug-output" | b"features" | b"profile")
-            if !has_value =>
+        (ShellFamily::Fish, _)
+            if begins(&[
+                "init-command",
+                "debug",
+                "debug-output",
+                "features",
+                "profile",
+                "profile-startup",
+            ]) && !has_value =>
         {
             Effect::TakesNext
         }
@@ -183,42 +218,21 @@ fn long_option(family: ShellFamily, name: &[u8]) -> Effect {
     }
 }
 
-/// Whether an interpreter was given neither a program nor a script, so that it reads one from stdin.
-pub fn interpreter_reads_stdin(name: &str, argv: &[&[u8]]) -> bool {
-    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-    // Letters that give the program, and letters that take the next argument.
-    let (program, takes): (&[u8], &[u8]) = match stem {
-        "python" | "pypy" => (b"cmhV", b"WX"),
-        "perl" | "raku" => (b"eEvV", b""),
-        "ruby" | "jruby" => (b"ehv", b"rICEx"),
-        "php" | "php-cgi" => (b"rfBREFSaihmv", b"dczt"),
-        "node" | "nodejs" => (b"epvh", b"rC"),
-        "lua" | "luajit" => (b"ev", b"l"),
-        "tclsh" | "expect" => (b"c", b"d"),
-        _ => return false,
-    };
-    let mut args = argv.iter().skip(1).copied();
-    while let Some(arg) = args.next() {
-        match arg {
-            b"-" => return true,
-            b"--" => return args.next().is_none(),
-            [b'-', b'-', ..] => {
-                if matches!(arg, b"--eval" | b"--print" | b"--version" | b"--help") {
-                    return false;
-                }
-            }
-            [b'-', letters @ ..] => {
-                if letters.iter().any(|letter| program.contains(letter)) {
-                    return false;
-                }
-                if letters.last().is_some_and(|letter| takes.contains(letter)) {
-                    args.next();
-                }
-            }
-            path => return is_stdin_path(path),
-        }
+/// bash takes its long options with one dash too (bash(1), `parse_long_options` of its `shell.c`).
+fn is_bash_long(name: &[u8]) -> bool {
+    let known = "debug debugger dump-po-strings dump-strings help init-file login noediting noprofile norc posix \
+                 pretty-print protected rcfile restricted verbose version wordexp";
+    known.split(' ').any(|known| known.as_bytes() == name)
+}
+
+/// Whether an option's name is another way to say `-s`; zsh and yash ignore case, `_` and `-` in names.
+fn names_stdin(name: &[u8], plus: bool) -> bool {
+    let plain: Vec<u8> =
+        name.iter().filter(|b| !matches!(b, b'_' | b'-')).map(u8::to_ascii_lowercase).collect();
+    match plain.strip_prefix(b"no") {
+        Some(rest) => plus && matches!(rest, b"stdin" | b"shinstdin"),
+        None => !plus && matches!(plain.as_slice(), b"stdin" | b"shinstdin"),
     }
-    true
 }
 
 #[cfg(test)]
@@ -263,6 +277,22 @@ mod tests {
             "tcsh -f",
             "bash -euo pipefail",
             "zsh +o nomatch",
+            "sh -sc true",
+            "rc -s -c true",
+            "sh --version",
+            "bash -norc",
+            "bash -rcfile f",
+            "bash +s script",
+            "dash -o stdin script",
+            "zsh -o SHIN_STDIN script",
+            "zsh --shin-stdin script",
+            "zsh +o noshinstdin script",
+            "mksh -eostdin script",
+            "yash --rc f",
+            "yash --std script",
+            "csh -i script",
+            "csh -- -s script",
+            "fish --init x",
         ] {
             assert!(reads(line), "{line}");
         }
@@ -293,6 +323,14 @@ mod tests {
             "bash - script",
             "bash -o posix script",
             "bash -euo pipefail script",
+            "bash -sc true",
+            "bash -rcfile f script",
+            "bash -version",
+            "bash --pretty-print",
+            "dash +o stdin script",
+            "ksh -D",
+            "yash -V",
+            "yash --cmd id",
         ] {
             assert!(!reads(line), "{line}");
         }

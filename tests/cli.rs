@@ -1,0 +1,27 @@
+//! The command line, on the real binary: exit codes, what is said where, and what hostile text can do.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's helpers may fail the test wherever they are"
+)]
+
+mod common;
+
+#[path = "cli/exits.rs"]
+mod exits;
+#[path = "cli/follow.rs"]
+mod follow;
+#[path = "cli/hostile.rs"]
+mod hostile;
+#[path = "cli/json.rs"]
+mod json;
+#[path = "cli/pipes.rs"]
+mod pipes;
+#[path = "cli/spools.rs"]
+mod spools;
+#[path = "cli/terminal.rs"]
+mod terminal;
+#[path = "cli/unprivileged.rs"]
+mod unprivileged;

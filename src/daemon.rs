@@ -8,6 +8,7 @@
 pub mod control;
 pub mod engine_thread;
 pub mod error;
+pub mod judge;
 pub mod lookout;
 pub mod metrics;
 pub mod oplog;
@@ -31,6 +32,7 @@ use crate::config::Config;
 use crate::config::rules_dir::read_rules;
 use crate::daemon::engine_thread::{EngineOrder, EngineWires};
 use crate::daemon::error::DaemonError;
+use crate::daemon::judge::Judge;
 use crate::daemon::lookout::Lookout;
 use crate::daemon::record_thread::{RecordThread, Work};
 use crate::daemon::relay_thread::RelayThread;
@@ -40,10 +42,9 @@ use crate::engine::policy::RuleSet;
 use crate::engine::{Engine, Place};
 use crate::enrich::{self, Enricher};
 use crate::host::live::LiveHost;
-use crate::host::reader::Reader;
 use crate::sensor::proc_events::Wires;
 use crate::sensor::suspect::Settled;
-use crate::sensor::sweep::{self, SweepRequest};
+use crate::sensor::sweep::{self, SweepRequest, SweepWires};
 use crate::spool::writer::Writer;
 use crate::stats::{Count, Stats};
 
@@ -51,6 +52,8 @@ use crate::stats::{Count, Stats};
 const EVENTS_MAX: usize = 8192;
 /// Suspects between the sensor and the relay thread; each holds a descriptor.
 const SUSPECTS_MAX: usize = 2048;
+/// Processes to be looked at again, between the sensor and the relay thread.
+const RECENT_MAX: usize = 32_768;
 /// Orders from the engine to the sensor.
 const ORDERS_MAX: usize = 65_536;
 /// Detections between the engine and the spool.
@@ -90,36 +93,30 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let (engine_orders_in, engine_orders) = bounded(4);
 
     let (suspects_in, suspects) = bounded(SUSPECTS_MAX);
+    let (recent_in, recent) = bounded(RECENT_MAX);
     let settled = Arc::new(Settled::default());
     let wires = Wires {
         events: events_in.clone(),
         orders,
         sweeps: sweeps_in.clone(),
-        suspects: suspects_in,
+        suspects: suspects_in.clone(),
         settled: settled.clone(),
+        recent: recent_in,
     };
     let lookout = Lookout::new(config.sensor.clone(), stats.clone(), wires)?;
     board.set_sensor(lookout.shared());
+    let sweep_wires = SweepWires { events: events_in.clone(), suspects: suspects_in };
     let stop_sweep = Arc::new(AtomicBool::new(false));
-    let sweep_thread =
-        sweep::spawn(&config.sensor, stats.clone(), events_in.clone(), sweeps, stop_sweep.clone())
-            .map_err(DaemonError::Thread)?;
+    let sweep_thread = sweep::spawn(&config.sensor, stats.clone(), sweep_wires, sweeps, stop_sweep.clone())
+        .map_err(DaemonError::Thread)?;
     let record_thread = RecordThread { writer, enricher, stats: stats.clone(), board: board.clone() }
         .spawn(work, news_in, leftovers, opened, screen::Screen::new(options.quiet))
         .map_err(DaemonError::Thread)?;
     let mount_namespace = lookout::host_mount_namespace();
-    let relay_thread = RelayThread {
-        reader: Reader::new(config.sensor.socket_lookup.clone()),
-        host: LiveHost::new(),
-        settings: config.engine.clone(),
-        board: board.clone(),
-        mount_namespace,
-        settled,
-        events: events_in.clone(),
-        stats: stats.clone(),
-    }
-    .spawn(suspects)
-    .map_err(DaemonError::Thread)?;
+    let judge = Judge { settled, ..Judge::new(&config, stats.clone()) };
+    let relay_thread = RelayThread { judge, board: board.clone(), events: events_in.clone(), recent }
+        .spawn(suspects)
+        .map_err(DaemonError::Thread)?;
     let place = Place { boot_id, mount_namespace };
     let engine = Engine::new(config.engine.clone(), place, rules.clone(), restored);
     let engine_wires = EngineWires {
@@ -179,6 +176,7 @@ fn watch(
     board: &Arc<Board>,
 ) -> Result<(), DaemonError> {
     let seconds = tick(Duration::from_secs(1));
+    let mut since_sweep = 0;
     let outcome = loop {
         select! {
             recv(signals) -> signal => match signal {
@@ -195,6 +193,11 @@ fn watch(
                     let _ = work.try_send(Work::Losses(losses));
                 }
                 metrics::write(&config.control.metrics_file, board);
+                since_sweep += 1;
+                if since_sweep >= config.sensor.sweep_seconds {
+                    since_sweep = 0;
+                    let _ = sweeps.try_send(SweepRequest { everything: false });
+                }
             }
         }
     };

@@ -114,6 +114,14 @@ pub const KEYS: &[Key] = &[
         sensor.socket_lookup
     ),
     key!(
+        "sensor.sweep_seconds",
+        "seconds between two sweeps of /proc, which find what moved its descriptors without executing anything",
+        "1 to 86400",
+        number!(1..=86_400, u64),
+        shown,
+        sensor.sweep_seconds
+    ),
+    key!(
         "sensor.sweep_per_second",
         "processes that a sweep of /proc may look at in one second",
         "100 to 1000000",

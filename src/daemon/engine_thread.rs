@@ -14,6 +14,7 @@ use crate::engine::policy::RuleSet;
 use crate::engine::settings::EngineSettings;
 use crate::engine::{Engine, Order};
 use crate::host::live::LiveHost;
+use crate::model::clock::SECOND;
 use crate::model::event::Event;
 use crate::sensor::proc_events::FollowOrder;
 use crate::sensor::shared::Shared;
@@ -22,6 +23,9 @@ use crate::sys::clock;
 
 /// The longest wait, so that time passes for the engine on a quiet machine.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long after the first sweep incidents of before may still be taken up: the relay thread has to find out first.
+const CLAIM_NS: u64 = 5 * SECOND;
 
 /// What the main thread asks of the engine.
 #[derive(Debug)]
@@ -55,7 +59,7 @@ pub fn spawn(
     mut wires: EngineWires,
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("engine".into()).spawn(move || {
-        let mut swept = false;
+        let mut unclaimed = Unclaimed::NotSwept;
         loop {
             let event = select! {
                 recv(wires.events) -> event => match event {
@@ -71,17 +75,29 @@ pub fn spawn(
                 }
                 default(wait(&engine)) => Event::Tick { at: clock::now() },
             };
-            let first_sweep = matches!(event, Event::Swept { complete: true, .. }) && !swept;
+            if matches!(event, Event::Swept { complete: true, .. }) && unclaimed == Unclaimed::NotSwept {
+                unclaimed = Unclaimed::Since(event.at().mono_ns);
+            }
             for detection in engine.handle(event, &host) {
                 let _ = wires.work.send(Work::Detection(Box::new(detection)));
             }
-            if first_sweep {
-                swept = true;
+            if let Unclaimed::Since(swept_ns) = unclaimed
+                && clock::now().mono_ns.saturating_sub(swept_ns) >= CLAIM_NS
+            {
+                unclaimed = Unclaimed::Told;
                 let _ = wires.work.send(Work::Unclaimed(engine.take_unclaimed()));
             }
             pass_on(&mut engine, &stats, &wires);
         }
     })
+}
+
+/// What has become of incidents of before that nothing goes on of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unclaimed {
+    NotSwept,
+    Since(u64),
+    Told,
 }
 
 fn wait(engine: &Engine) -> Duration {

@@ -1,8 +1,8 @@
 //! The relay thread.
 //!
-//! Owns: what is done with each suspect of the sensor: who runs, where its descriptors lead, whether the one who holds
-//! the socket is excused; and the second looks at those that led nowhere yet. Must not own: the search
-//! (`engine::resolve`), the verdict. It works beside the sensor and the engine and holds up neither.
+//! Owns: taking the sensor's suspects to the judge and what is tied to the engine; looking again at shells that lead
+//! nowhere yet, and at everything else a short time after its exec, because descriptors can move without one. Must not
+//! own: the judgement. It works beside the sensor and the engine and holds up neither.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,58 +11,58 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use crate::daemon::judge::{Judge, Judged};
 use crate::daemon::status::Board;
-use crate::engine::disguise::program_of;
-use crate::engine::program::{Catalog, Program};
-use crate::engine::relayed::discovery;
-use crate::engine::resolve::{Question, resolve};
-use crate::engine::settings::EngineSettings;
-use crate::host::glance::{Glance, Sight};
-use crate::host::live::LiveHost;
+use crate::host::glance::Glance;
 use crate::host::proc_dir::ProcDir;
-use crate::host::reader::{FirstLook, Reader};
+use crate::host::reader::FirstLook;
 use crate::model::clock::{MILLISECOND, SECOND};
 use crate::model::event::Event;
-use crate::model::ids::Inode;
+use crate::model::ids::Pid;
 use crate::model::look::{Cause, Look, Observation};
 use crate::model::loss::Loss;
-use crate::model::relay::{Flow, Relayed, Way};
-use crate::sensor::suspect::{Settled, Suspect};
-use crate::stats::{Count, Stats};
+use crate::sensor::suspect::Suspect;
+use crate::stats::Count;
 use crate::sys::{clock, pidfd};
 
 /// The most shells that are looked at again.
-const WAITING_MAX: usize = 4096;
-/// When a shell that led nowhere is looked at again, after its exec. What it hangs on may connect later than it starts.
-const AGAIN_NS: [u64; 6] =
+const SHELLS_MAX: usize = 4096;
+/// The most other processes that are.
+const OTHERS_MAX: usize = 65_536;
+/// When a shell that led nowhere is looked at again, after its exec.
+const SHELLS_NS: [u64; 6] =
     [20 * MILLISECOND, 150 * MILLISECOND, 600 * MILLISECOND, 2 * SECOND, 8 * SECOND, 30 * SECOND];
+/// When everything else is, after its exec. What lives on is a sweep's business.
+const OTHERS_NS: [u64; 3] = [100 * MILLISECOND, 700 * MILLISECOND, 3 * SECOND];
+/// How often it is asked at most what is due: a storm of suspects must not have it asked for each.
+const ROUND_NS: u64 = 10 * MILLISECOND;
+/// And at least.
+const TICK: Duration = Duration::from_millis(100);
 
 /// What the thread is given.
 #[derive(Debug)]
 pub struct RelayThread {
-    /// Reads processes.
-    pub reader: Reader,
-    /// Answers the search.
-    pub host: LiveHost,
-    /// The names that are watched.
-    pub settings: EngineSettings,
+    /// Judges.
+    pub judge: Judge,
     /// The rules are there.
     pub board: Arc<Board>,
-    /// The host's mount namespace.
-    pub mount_namespace: Option<Inode>,
-    /// What leads nowhere.
-    pub settled: Arc<Settled>,
     /// Looks, to the engine.
     pub events: Sender<Event>,
-    /// Counters.
-    pub stats: Arc<Stats>,
+    /// What executed something with nothing on fds 0-2 that could matter.
+    pub recent: Receiver<(Pid, u64)>,
 }
 
-/// A shell to be looked at again.
-struct Waiting {
-    suspect: Suspect,
-    due_ns: u64,
+/// To be looked at again.
+struct Again<T> {
+    what: T,
+    began_ns: u64,
     times: usize,
+}
+
+impl<T> Again<T> {
+    fn due_ns(&self, times: &[u64]) -> u64 {
+        times.get(self.times).map_or(u64::MAX, |after| self.began_ns.saturating_add(*after))
+    }
 }
 
 impl RelayThread {
@@ -72,147 +72,121 @@ impl RelayThread {
     }
 
     fn run(self, suspects: &Receiver<Suspect>) {
-        let catalog = Catalog::new(&self.settings.commands, &self.settings.shells, &self.settings.ignore);
-        let mut waiting: VecDeque<Waiting> = VecDeque::new();
+        let mut shells: VecDeque<Again<Suspect>> = VecDeque::new();
+        let mut others: VecDeque<Again<Pid>> = VecDeque::new();
+        let mut looked_ns = 0;
         loop {
             let now = clock::now().mono_ns;
-            let next = waiting.iter().map(|again| again.due_ns).min();
-            let patience = next.map_or(SECOND, |due| due.saturating_sub(now).min(SECOND));
-            match suspects.recv_timeout(Duration::from_nanos(patience)) {
+            let next = shells.iter().map(|again| again.due_ns(&SHELLS_NS)).min().unwrap_or(u64::MAX);
+            let patience = TICK.min(Duration::from_nanos(next.saturating_sub(now)));
+            match suspects.recv_timeout(patience) {
                 Ok(suspect) => {
-                    if let Some(suspect) = self.judge(suspect, Observation::Live, &catalog) {
-                        if waiting.len() >= WAITING_MAX {
-                            waiting.pop_front();
-                            self.stats.lose(Loss::SuspectDropped, 1);
+                    let began_ns = suspect.at.mono_ns;
+                    if let Some(what) = self.hear(suspect) {
+                        if shells.len() >= SHELLS_MAX {
+                            shells.pop_front();
+                            self.judge.stats.lose(Loss::SuspectDropped, 1);
                         }
-                        let due_ns = suspect.at.mono_ns + AGAIN_NS[0];
-                        waiting.push_back(Waiting { suspect, due_ns, times: 1 });
+                        shells.push_back(Again { what, began_ns, times: 0 });
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            self.look_again(&mut waiting, &catalog);
+            let now = clock::now().mono_ns;
+            if now.saturating_sub(looked_ns) >= ROUND_NS {
+                looked_ns = now;
+                self.look_at_shells(&mut shells);
+                self.look_at_others(&mut others);
+            }
         }
     }
 
-    fn look_again(&self, waiting: &mut VecDeque<Waiting>, catalog: &Catalog) {
+    /// Judges a suspect; given back if it leads nowhere yet.
+    fn hear(&self, suspect: Suspect) -> Option<Suspect> {
+        match self.judge.judge(suspect, &self.board.rules()) {
+            Judged::Harmless => None,
+            Judged::LeadsNowhere(suspect) => Some(suspect),
+            Judged::Tied(look) => {
+                self.send(look);
+                None
+            }
+        }
+    }
+
+    fn look_at_shells(&self, shells: &mut VecDeque<Again<Suspect>>) {
         let now = clock::now().mono_ns;
-        for _ in 0..waiting.len() {
-            let Some(mut again) = waiting.pop_front() else { break };
-            if again.due_ns > now {
-                waiting.push_back(again);
+        for _ in 0..shells.len() {
+            let Some(again) = shells.pop_front() else { break };
+            if again.due_ns(&SHELLS_NS) > now {
+                shells.push_back(again);
                 continue;
             }
-            if pidfd::has_ended(&again.suspect.process) {
+            if pidfd::has_ended(&again.what.process) {
                 continue;
             }
-            self.stats.count(Count::SecondLooks);
-            let began = again.suspect.at;
-            let suspect = match self.reader.first_look(again.suspect.pid) {
+            self.judge.stats.count(Count::SecondLooks);
+            let pid = again.what.pid;
+            let still = match self.judge.reader.first_look(pid) {
                 FirstLook::Channel(Glance { process, sights }) => {
-                    Suspect { pid: again.suspect.pid, process, sights, at: clock::now() }
+                    self.hear(Suspect { pid, process, sights, at: clock::now(), seen: Observation::Swept })
                 }
                 FirstLook::Direct(glance) => {
-                    self.moved(&again.suspect, &glance);
+                    self.moved(pid, &glance);
+                    None
+                }
+                FirstLook::Nothing => Some(again.what),
+                FirstLook::Socket(_) | FirstLook::Vanished | FirstLook::Denied => None,
+            };
+            let times = again.times + 1;
+            if let Some(what) = still.filter(|_| times < SHELLS_NS.len()) {
+                shells.push_back(Again { what, began_ns: again.began_ns, times });
+            }
+        }
+    }
+
+    /// Most have ended by then, and of the rest most are as they were: one look each, which makes no entries in /proc.
+    fn look_at_others(&self, others: &mut VecDeque<Again<Pid>>) {
+        let new = self.recent.try_iter().map(|(what, began_ns)| Again { what, began_ns, times: 0 });
+        others.extend(new.take(OTHERS_MAX.saturating_sub(others.len())));
+        let now = clock::now().mono_ns;
+        for _ in 0..others.len() {
+            let Some(again) = others.pop_front() else { break };
+            if again.due_ns(&OTHERS_NS) > now {
+                others.push_back(again);
+                continue;
+            }
+            self.judge.stats.count(Count::SecondLooks);
+            let pid = again.what;
+            match self.judge.reader.first_look(pid) {
+                FirstLook::Direct(glance) => {
+                    self.moved(pid, &glance);
                     continue;
                 }
-                FirstLook::Nothing => again.suspect,
-                FirstLook::Socket(_) | FirstLook::Vanished | FirstLook::Denied => continue,
-            };
-            let Some(mut suspect) = self.judge(suspect, Observation::Swept, catalog) else { continue };
-            suspect.at = began;
-            if let Some(after) = AGAIN_NS.get(again.times) {
-                again = Waiting { due_ns: began.mono_ns + after, times: again.times + 1, suspect };
-                waiting.push_back(again);
+                FirstLook::Vanished | FirstLook::Denied | FirstLook::Socket(_) => continue,
+                FirstLook::Nothing | FirstLook::Channel(_) => {}
+            }
+            let times = again.times + 1;
+            if times < OTHERS_NS.len() {
+                others.push_back(Again { times, ..again });
             }
         }
     }
 
-    /// It has a network socket itself by now.
-    fn moved(&self, suspect: &Suspect, glance: &Glance) {
-        let Some(dir) = ProcDir::of(suspect.pid, &glance.process) else { return };
-        let stdio = self.reader.stdio_after(Some(&dir), glance);
-        let look = self.reader.rest(&dir, stdio, clock::now(), Observation::Swept, Cause::Sweep);
-        self.send(look);
+    /// It has a network socket on fds 0-2 itself by now.
+    fn moved(&self, pid: Pid, glance: &Glance) {
+        let Some(dir) = ProcDir::of(pid, &glance.process) else { return };
+        let reader = &self.judge.reader;
+        let stdio = reader.stdio_after(Some(&dir), glance);
+        let look = reader.rest(&dir, stdio, clock::now(), Observation::Swept, Cause::Sweep);
+        if look.key.start.0 > 0 {
+            self.send(Box::new(look));
+        }
     }
 
-    /// Looks where a suspect leads, and hands on what leads to a network. Given back if it should be looked at again.
-    fn judge(&self, suspect: Suspect, seen: Observation, catalog: &Catalog) -> Option<Suspect> {
-        let Some(dir) = ProcDir::of(suspect.pid, &suspect.process) else {
-            self.stats.lose(Loss::SuspectVanished, 1);
-            return None;
-        };
-        let Some((exe, comm, args)) = self.reader.who(&dir) else {
-            self.stats.lose(Loss::SuspectVanished, 1);
-            return None;
-        };
-        let [stdin, stdout, stderr] = &suspect.sights;
-        let output = [(1, stdout), (2, stderr)].into_iter().find(|(_, sight)| sight.channel().is_some());
-        let both = stdin.channel().is_some() && output.is_some();
-        let mut brief = Look::unread(suspect.pid, Default::default(), suspect.at, seen, Cause::Exec);
-        (brief.exe, brief.comm, brief.args) = (exe, comm, args);
-        let program = if both {
-            program_of(catalog, &brief, &self.host)
-        } else {
-            catalog.identify(&brief.exe.path, &brief.comm, &brief.args.list)
-        };
-        let command = output.is_some() && discovery(&brief, &program).is_some();
-        if !(command || both && program.is_watched()) {
-            return None;
-        }
-        let now = clock::now();
-        let patient = program.reads_commands() && both;
-        let input =
-            if stdin.channel().is_some() { self.way(&suspect, 0, stdin, Flow::In, &program) } else { None };
-        let outward = match output {
-            // Without an input the output alone matters for a single command only.
-            Some((fd, sight)) if input.is_some() || command => {
-                self.way(&suspect, fd, sight, Flow::Out, &program)
-            }
-            _ => None,
-        };
-        let fds = [0, 1, 2].map(|fd| match (fd, &input, &outward) {
-            (0, way, _) => way.is_some(),
-            (fd, _, Some(way)) => suspect
-                .sights
-                .get(fd)
-                .is_some_and(|sight| sight.channel().is_some_and(|(channel, _)| channel == way.first)),
-            _ => false,
-        });
-        let relayed = Relayed { input, output: outward, fds };
-        if relayed.output.is_none() && (relayed.input.is_none() || !patient) {
-            self.settled.settle(&suspect.sights, now.mono_ns);
-            return patient.then_some(suspect);
-        }
-        self.stats.count(Count::Ways);
-        let glance = Glance { process: suspect.process, sights: suspect.sights };
-        let stdio = self.reader.stdio_after(Some(&dir), &glance);
-        let mut look = self.reader.rest(&dir, stdio, suspect.at, seen, Cause::Exec);
-        look.relayed = Some(Box::new(relayed));
-        if look.key.start.0 == 0 {
-            self.stats.lose(Loss::SuspectVanished, 1);
-            return None;
-        }
-        self.send(look);
-        None
-    }
-
-    /// Where one descriptor leads, unless whoever holds the socket is excused for all that it relays.
-    fn way(&self, suspect: &Suspect, fd: u32, sight: &Sight, flow: Flow, program: &Program) -> Option<Way> {
-        let (channel, _) = sight.channel()?;
-        self.stats.count(Count::Searches);
-        let through_starters = program.reads_commands();
-        let question = Question { command: suspect.pid, flow, through_starters };
-        let way = resolve(question, (fd, channel), &self.host)?;
-        let rules = self.board.rules();
-        let excused = rules.excuse_relay(&way.relay, self.mount_namespace, clock::now().wall_ns).is_some();
-        (!excused).then_some(way)
-    }
-
-    fn send(&self, look: Look) {
-        if self.events.try_send(Event::Look(Box::new(look))).is_err() {
-            self.stats.lose(Loss::ChannelFull, 1);
+    fn send(&self, look: Box<Look>) {
+        if self.events.try_send(Event::Look(look)).is_err() {
+            self.judge.stats.lose(Loss::ChannelFull, 1);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::daemon::error::DaemonError;
+use crate::daemon::judge::{Judge, Judged};
 use crate::daemon::lookout::host_mount_namespace;
 use crate::daemon::{load_rules, oplog};
 use crate::engine::{Engine, Place};
@@ -15,7 +16,7 @@ use crate::host::live::LiveHost;
 use crate::model::event::Event;
 use crate::model::finding::Record;
 use crate::model::ids::FindingId;
-use crate::sensor::sweep::Sweeper;
+use crate::sensor::sweep::{Found, Sweeper};
 use crate::stats::Stats;
 use crate::sys::clock;
 
@@ -37,17 +38,25 @@ pub fn scan(config: &Config) -> Result<ScanReport, DaemonError> {
     let boot_id = enrich::node::boot_id();
     let mut enricher = Enricher::new(config.enrich.clone(), boot_id.clone());
     let place = Place { boot_id, mount_namespace: host_mount_namespace() };
-    let mut engine = Engine::new(config.engine.clone(), place, rules, Vec::new());
+    let mut engine = Engine::new(config.engine.clone(), place, rules.clone(), Vec::new());
     let host = LiveHost::new();
-    let stats = Stats::default();
+    let stats = Arc::new(Stats::default());
+    let judge = Judge::new(config, stats.clone());
     let mut newest = BTreeMap::new();
     let mut keep = |engine: &mut Engine, event: Event| {
         for detection in engine.handle(event, &host) {
             newest.insert(detection.id, detection);
         }
     };
-    let outcome = Sweeper::new(&config.sensor).sweep(&stats, &mut |look| {
-        keep(&mut engine, Event::Look(Box::new(look)));
+    let outcome = Sweeper::new(&config.sensor).sweep(&stats, &mut |found| {
+        match found {
+            Found::Look(look) => keep(&mut engine, Event::Look(look)),
+            Found::Suspect(suspect) => {
+                if let Judged::Tied(look) = judge.judge(suspect, &rules) {
+                    keep(&mut engine, Event::Look(look));
+                }
+            }
+        }
         true
     });
     // What joined an incident after its first record is in the next one, which is due in a while.

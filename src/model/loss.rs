@@ -26,6 +26,8 @@ pub enum Loss {
     SuspectDropped,
     /// Such a process was gone before it could be told who holds the other end.
     SuspectVanished,
+    /// A process was not looked at a second time: too many waited for that.
+    SecondLookDropped,
     /// A program on a tether could not be read in time to tell whether it is a shell under another name.
     ShellUnsettled,
     /// A process known to matter was dropped from the table because the table was full.
@@ -52,7 +54,7 @@ pub enum Loss {
 
 impl Loss {
     /// All of them, in the order of the counters.
-    pub const ALL: [Loss; 21] = [
+    pub const ALL: [Loss; 22] = [
         Loss::KernelOverflow,
         Loss::SequenceGap,
         Loss::SensorDeaf,
@@ -63,6 +65,7 @@ impl Loss {
         Loss::SocketUnresolved,
         Loss::SuspectDropped,
         Loss::SuspectVanished,
+        Loss::SecondLookDropped,
         Loss::ShellUnsettled,
         Loss::ProcessEvicted,
         Loss::MemoryEvicted,
@@ -94,6 +97,7 @@ impl Loss {
             Self::SocketUnresolved => "socket_unresolved",
             Self::SuspectDropped => "suspect_dropped",
             Self::SuspectVanished => "suspect_vanished",
+            Self::SecondLookDropped => "second_look_dropped",
             Self::ShellUnsettled => "shell_unsettled",
             Self::ProcessEvicted => "process_evicted",
             Self::MemoryEvicted => "memory_evicted",
@@ -126,6 +130,9 @@ impl Loss {
             }
             Self::SuspectVanished => {
                 "a process on a pipe, UNIX socket or terminal ended before its other end was found"
+            }
+            Self::SecondLookDropped => {
+                "a process was not looked at a second time, because too many waited for that"
             }
             Self::ShellUnsettled => {
                 "a program on a tether could not be read in time to tell whether it is a shell under another name"

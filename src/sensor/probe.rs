@@ -54,8 +54,9 @@ fn connector(settings: &SensorSettings) -> Result<ConnectorProbe, String> {
     let (_no_orders, orders) = crossbeam_channel::bounded(1);
     let (sweeps, _unswept) = crossbeam_channel::bounded(1);
     let (suspects, _unjudged) = crossbeam_channel::bounded(1);
+    let (recent, _unseen) = crossbeam_channel::bounded(1);
     let stats = Arc::new(Stats::default());
-    let wires = Wires { events, orders, sweeps, suspects, settled: Arc::default() };
+    let wires = Wires { events, orders, sweeps, suspects, settled: Arc::default(), recent };
     let (shared, thread) = spawn(settings.clone(), stats.clone(), wires).map_err(|e| e.to_string())?;
     let canary = canary::sing(&shared);
     shared.ask_to_stop();

@@ -70,6 +70,8 @@ pub struct Wires {
     pub suspects: Sender<Suspect>,
     /// What that thread found to lead nowhere.
     pub settled: Arc<Settled>,
+    /// Processes to look at again, with the time of their exec, to the relay thread.
+    pub recent: Sender<(Pid, u64)>,
 }
 
 impl Wires {
@@ -108,6 +110,7 @@ pub fn spawn(
                 followed: Followed::default(),
                 sequences: Sequences::default(),
                 next_check_ns: 0,
+                at_ns: 0,
                 fresh: Vec::new(),
                 seen: VecDeque::new(),
             }
@@ -128,6 +131,8 @@ struct Sensor {
     followed: Followed,
     sequences: Sequences,
     next_check_ns: u64,
+    /// When the exec at hand was.
+    at_ns: u64,
     /// Followed since the last filter.
     fresh: Vec<Pid>,
     /// Seen, the rest not yet read, oldest first.
@@ -221,6 +226,7 @@ impl Sensor {
                 self.stats.count(Count::Execs);
                 self.shared.heard.fetch_add(1, Ordering::Relaxed);
                 self.shared.busy_since_ns.store(message.mono_ns.max(1), Ordering::Relaxed);
+                self.at_ns = message.mono_ns;
                 self.on_exec(pid);
             }
             // What follows from an exec comes before what the process did afterwards.
@@ -246,7 +252,10 @@ impl Sensor {
     fn on_exec(&mut self, pid: Pid) {
         let followed = self.followed.contains(pid);
         match self.reader.first_look(pid) {
-            FirstLook::Nothing if !followed => self.stats.count(Count::LooksNothing),
+            FirstLook::Nothing if !followed => {
+                self.stats.count(Count::LooksNothing);
+                self.look_later(pid);
+            }
             FirstLook::Channel(glance) if !followed => self.suspect(pid, glance),
             FirstLook::Channel(glance) => {
                 self.look_at(pid, Cause::Exec);
@@ -288,13 +297,22 @@ impl Sensor {
         self.read_later(Seen { pid: dir.pid(), dir: Some(dir), stdio, at, cause });
     }
 
+    /// Descriptors can move without an exec: it is looked at again a short time from now.
+    fn look_later(&mut self, pid: Pid) {
+        if self.wires.recent.try_send((pid, self.at_ns)).is_err() {
+            self.stats.lose(Loss::SecondLookDropped, 1);
+        }
+    }
+
     /// Somebody else may hold a network socket at the other end: whether that is so takes longer than there is here.
     fn suspect(&mut self, pid: Pid, glance: Glance) {
         let at = clock::now();
         if self.wires.settled.has(&glance.sights, at.mono_ns) {
-            return self.stats.count(Count::LooksSettled);
+            self.stats.count(Count::LooksSettled);
+            return self.look_later(pid);
         }
-        let suspect = Suspect { pid, process: glance.process, sights: glance.sights, at };
+        let suspect =
+            Suspect { pid, process: glance.process, sights: glance.sights, at, seen: Observation::Live };
         match self.wires.suspects.try_send(suspect) {
             Ok(()) => self.stats.count(Count::Suspects),
             Err(_) => self.stats.lose(Loss::SuspectDropped, 1),

@@ -58,6 +58,7 @@ mod tests {
                 sweeps: sweeps_in,
                 suspects: bounded(1).0,
                 settled: std::sync::Arc::default(),
+                recent: bounded(1).0,
             };
             Self { sequences: Sequences::default(), stats: Stats::default(), wires, events, sweeps }
         }

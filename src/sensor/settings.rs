@@ -15,6 +15,8 @@ pub struct SensorSettings {
     pub canary_seconds: u64,
     /// Ways of finding out about a socket, tried in this order.
     pub socket_lookup: Vec<SocketLookup>,
+    /// Seconds between sweeps, each of which looks closer only at what has changed.
+    pub sweep_seconds: u64,
     /// Processes a sweep may look at in one second.
     pub sweep_per_second: u32,
 }
@@ -26,6 +28,7 @@ impl Default for SensorSettings {
             receive_buffer_bytes: 16 << 20,
             canary_seconds: 30,
             socket_lookup: vec![SocketLookup::Getfd, SocketLookup::Diag, SocketLookup::Proc],
+            sweep_seconds: 15,
             sweep_per_second: 50_000,
         }
     }

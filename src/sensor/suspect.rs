@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::host::glance::Sight;
 use crate::model::clock::Moment;
 use crate::model::ids::Pid;
+use crate::model::look::Observation;
 
 /// How many answers are remembered.
 const SLOTS: usize = 4096;
@@ -31,6 +32,8 @@ pub struct Suspect {
     pub sights: [Sight; 3],
     /// When they were read.
     pub at: Moment,
+    /// How.
+    pub seen: Observation,
 }
 
 /// What was found to lead nowhere a short while ago. One word a slot, so that no reader sees half of an answer; the

@@ -13,15 +13,17 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use crate::host::glance::Glance;
 use crate::host::link::is_socket;
 use crate::host::proc_dir::ProcDir;
-use crate::host::reader::{Missed, Reader};
+use crate::host::reader::{FirstLook, Missed, Reader};
 use crate::host::stat::Stat;
 use crate::model::event::Event;
 use crate::model::ids::{Pid, ProcessKey};
 use crate::model::look::{Cause, Look, Observation};
 use crate::model::loss::Loss;
 use crate::sensor::settings::SensorSettings;
+use crate::sensor::suspect::Suspect;
 use crate::stats::{Count, Stats};
 use crate::sys::clock;
 
@@ -37,11 +39,20 @@ pub struct SweepRequest {
     pub everything: bool,
 }
 
+/// Where a sweep hands things on to.
+#[derive(Clone, Debug)]
+pub struct SweepWires {
+    /// Looks, to the engine.
+    pub events: Sender<Event>,
+    /// Suspects, to the relay thread.
+    pub suspects: Sender<Suspect>,
+}
+
 /// Starts the thread. It ends when the last sender of requests is gone, and a sweep under way when `stop` is set.
 pub fn spawn(
     settings: &SensorSettings,
     stats: Arc<Stats>,
-    events: Sender<Event>,
+    wires: SweepWires,
     requests: Receiver<SweepRequest>,
     stop: Arc<AtomicBool>,
 ) -> std::io::Result<JoinHandle<()>> {
@@ -52,8 +63,9 @@ pub fn spawn(
                 sweeper.memory.clear();
             }
             let began = clock::now();
-            let outcome = sweeper.sweep(&stats, &mut |look| {
-                events.send_timeout(Event::Look(Box::new(look)), SEND_TIMEOUT).is_ok()
+            let outcome = sweeper.sweep(&stats, &mut |found| match found {
+                Found::Look(look) => wires.events.send_timeout(Event::Look(look), SEND_TIMEOUT).is_ok(),
+                Found::Suspect(suspect) => wires.suspects.send_timeout(suspect, SEND_TIMEOUT).is_ok(),
             });
             if stop.load(Ordering::Relaxed) {
                 break;
@@ -63,11 +75,20 @@ pub fn spawn(
                 stats.lose(Loss::SweepIncomplete, 1);
             }
             let done = Event::Swept { began, at: clock::now(), complete: outcome.complete };
-            if events.send_timeout(done, SEND_TIMEOUT).is_err() {
+            if wires.events.send_timeout(done, SEND_TIMEOUT).is_err() {
                 stats.lose(Loss::SweepIncomplete, 1);
             }
         }
     })
+}
+
+/// What a sweep comes upon.
+#[derive(Debug)]
+pub enum Found {
+    /// A process with a network socket, or one that descends from such.
+    Look(Box<Look>),
+    /// A process whose descriptors may lead to somebody else's.
+    Suspect(Suspect),
 }
 
 /// What a sweep came to.
@@ -105,7 +126,7 @@ impl Sweeper {
 
     /// One sweep: hands on, parents before children, every process with a network socket on fds 0-2 and everything
     /// that descends from one, unless it is as it was. `take` returns false to end the sweep early.
-    pub fn sweep(&mut self, stats: &Stats, take: &mut dyn FnMut(Look) -> bool) -> Outcome {
+    pub fn sweep(&mut self, stats: &Stats, take: &mut dyn FnMut(Found) -> bool) -> Outcome {
         let mut outcome = Outcome::default();
         let mut memory = HashMap::with_capacity(self.memory.len());
         let mut children: HashMap<Pid, Vec<Pid>> = HashMap::new();
@@ -128,7 +149,7 @@ impl Sweeper {
             outcome.processes += 1;
             children.entry(stat.parent).or_default().push(pid);
             let key = ProcessKey { pid, start: stat.start };
-            let Some((print, socket)) = fingerprint(&dir) else {
+            let Some(Fingerprint { hash: print, socket, channels }) = fingerprint(&dir) else {
                 outcome.refused += u64::from(stat.lives());
                 continue;
             };
@@ -153,6 +174,9 @@ impl Sweeper {
                     network
                 }
             };
+            if !known && !network && channels && !self.suspect(pid, take) {
+                return outcome;
+            }
             memory.insert(key, (print, network));
             if network {
                 tied.push(pid);
@@ -163,13 +187,19 @@ impl Sweeper {
         outcome
     }
 
+    /// Hands on a process whose input and output somebody else may tie to the network; false: the sweep is to end.
+    fn suspect(&self, pid: Pid, take: &mut dyn FnMut(Found) -> bool) -> bool {
+        let FirstLook::Channel(Glance { process, sights }) = self.reader.first_look(pid) else { return true };
+        take(Found::Suspect(Suspect { pid, process, sights, at: clock::now(), seen: Observation::Swept }))
+    }
+
     /// What descends from tied processes, nearest first.
     fn descend(
         &self,
         tied: &[Pid],
         children: &HashMap<Pid, Vec<Pid>>,
         stats: &Stats,
-        take: &mut dyn FnMut(Look) -> bool,
+        take: &mut dyn FnMut(Found) -> bool,
     ) -> bool {
         let mut seen: std::collections::HashSet<Pid> = tied.iter().copied().collect();
         let mut queue: std::collections::VecDeque<Pid> = tied.iter().copied().collect();
@@ -197,9 +227,9 @@ impl Sweeper {
     }
 }
 
-fn hand_on(look: Result<Look, Missed>, stats: &Stats, take: &mut dyn FnMut(Look) -> bool) -> bool {
+fn hand_on(look: Result<Look, Missed>, stats: &Stats, take: &mut dyn FnMut(Found) -> bool) -> bool {
     match look {
-        Ok(look) => take(look),
+        Ok(look) => take(Found::Look(Box::new(look))),
         // It ended meanwhile: what a sweep did not find alive is not its business.
         Err(Missed::Vanished) => true,
         Err(Missed::Denied) => {
@@ -209,20 +239,33 @@ fn hand_on(look: Result<Look, Missed>, stats: &Stats, take: &mut dyn FnMut(Look)
     }
 }
 
-/// A hash of the three links, and whether one is a socket; `None` where they may not be read.
-fn fingerprint(dir: &ProcDir) -> Option<(u64, bool)> {
+/// What the links of fds 0-2 say.
+struct Fingerprint {
+    hash: u64,
+    /// One is a socket.
+    socket: bool,
+    /// Input and output are ends of channels to other processes, as far as links tell.
+    channels: bool,
+}
+
+/// `None` where the links may not be read.
+fn fingerprint(dir: &ProcDir) -> Option<Fingerprint> {
     let mut buffer = [MaybeUninit::uninit(); 256];
     let mut hasher = DefaultHasher::new();
     let mut socket = false;
-    for fd in 0..3 {
+    let mut channels = [false; 3];
+    for (fd, channel) in channels.iter_mut().enumerate() {
         match dir.stdio_link(fd, &mut buffer) {
             Ok(text) => {
                 text.hash(&mut hasher);
                 socket |= is_socket(text);
+                // A FIFO's link is its path: only what is no channel for certain is left out.
+                *channel = text != b"/dev/null" && !text.starts_with(b"anon_inode:");
             }
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return None,
             Err(_) => 0u8.hash(&mut hasher),
         }
     }
-    Some((hasher.finish(), socket))
+    let [stdin, stdout, stderr] = channels;
+    Some(Fingerprint { hash: hasher.finish(), socket, channels: stdin && (stdout || stderr) })
 }

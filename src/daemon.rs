@@ -8,6 +8,7 @@
 pub mod control;
 pub mod engine_thread;
 pub mod error;
+pub mod explain;
 pub mod judge;
 pub mod lookout;
 pub mod metrics;

@@ -51,6 +51,13 @@ pub enum Command {
     /// Example: tetherd show 4f1c9d0e
     #[command(verbatim_doc_comment)]
     Show(Show),
+    /// Say why a running process is, or is not, a finding: each descriptor, each hop, the row or the rule
+    ///
+    /// Needs no daemon. Exit codes: 0 explained, 66 there is no such process.
+    ///
+    /// Example: tetherd explain 4242
+    #[command(verbatim_doc_comment)]
+    Explain(Explain),
     /// Print findings as they come
     ///
     /// Example: tetherd follow --severity high
@@ -182,6 +189,20 @@ pub struct Show {
     /// Draw with ASCII characters only
     #[arg(long)]
     pub ascii: bool,
+}
+
+/// `explain`.
+#[derive(Args, Debug)]
+pub struct Explain {
+    /// The process id
+    #[arg(value_name = "PID")]
+    pub pid: String,
+    /// Where things are.
+    #[command(flatten)]
+    pub common: Common,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `follow`.

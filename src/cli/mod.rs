@@ -8,6 +8,7 @@ pub mod columns;
 pub mod config;
 pub mod doctor;
 pub mod draw;
+pub mod explain;
 pub mod failure;
 pub mod filter;
 pub mod follow;
@@ -68,6 +69,7 @@ pub fn main() -> Result<Exit, Failure> {
         Command::Scan(scan) => scan::scan(&scan),
         Command::List(list) => list::list(&list),
         Command::Show(show) => show::show(&show),
+        Command::Explain(arguments) => explain::explain(&arguments),
         Command::Follow(follow) => follow::follow(&follow),
         Command::Status(status) => status::status(&status),
         Command::Doctor(doctor) => doctor::doctor(&doctor),

@@ -68,17 +68,16 @@ impl Judge {
 
     /// Looks where a suspect leads.
     pub fn judge(&self, suspect: Suspect, rules: &RuleSet) -> Judged {
-        let who =
-            ProcDir::of(suspect.pid, &suspect.process).and_then(|dir| Some((self.reader.who(&dir)?, dir)));
-        let Some(((exe, comm, args), dir)) = who else {
+        let cause = if suspect.seen == Observation::Swept { Cause::Sweep } else { Cause::Exec };
+        let who = ProcDir::of(suspect.pid, &suspect.process)
+            .and_then(|dir| Some((self.reader.who(&dir, suspect.at, suspect.seen, cause)?, dir)));
+        let Some((brief, dir)) = who else {
             self.stats.lose(Loss::SuspectVanished, 1);
             return Judged::Harmless;
         };
         let [stdin, stdout, stderr] = &suspect.sights;
         let output = [(1, stdout), (2, stderr)].into_iter().find(|(_, sight)| sight.channel().is_some());
         let both = stdin.channel().is_some() && output.is_some();
-        let mut brief = Look::unread(suspect.pid, Default::default(), suspect.at, suspect.seen, Cause::Exec);
-        (brief.exe, brief.comm, brief.args) = (exe, comm, args);
         let program = if both {
             program_of(&self.catalog, &brief, &self.host)
         } else {
@@ -105,11 +104,18 @@ impl Judge {
             self.settled.settle(&suspect.sights, asked_ns);
             return if patient { Judged::LeadsNowhere(suspect) } else { Judged::Harmless };
         }
-        self.tied(suspect, &dir, input, outward)
+        self.tied(suspect, &dir, brief, input, outward)
     }
 
     /// Reads the rest of a process that leads to a network.
-    fn tied(&self, suspect: Suspect, dir: &ProcDir, input: Option<Way>, output: Option<Way>) -> Judged {
+    fn tied(
+        &self,
+        suspect: Suspect,
+        dir: &ProcDir,
+        brief: Look,
+        input: Option<Way>,
+        output: Option<Way>,
+    ) -> Judged {
         self.stats.count(Count::Ways);
         let leads = |fd: usize, way: &Option<Way>| {
             let channel = suspect.sights.get(fd).and_then(Sight::channel);
@@ -118,13 +124,12 @@ impl Judge {
         let fds = [leads(0, &input), leads(1, &output), leads(2, &output)];
         let glance = Glance { process: suspect.process, sights: suspect.sights };
         let stdio = self.reader.stdio_after(Some(dir), &glance);
-        let cause = if suspect.seen == Observation::Swept { Cause::Sweep } else { Cause::Exec };
-        let mut look = self.reader.rest(dir, stdio, suspect.at, suspect.seen, cause);
-        look.relayed = Some(Box::new(Relayed { input, output, fds }));
-        if look.key.start.0 == 0 {
-            self.stats.lose(Loss::SuspectVanished, 1);
-            return Judged::Harmless;
+        let mut look = self.reader.rest(dir, stdio.clone(), suspect.at, suspect.seen, brief.cause);
+        if look.key.start != brief.key.start || look.exe.path.is_empty() {
+            // It ended during the search; what it was had been read before.
+            look = self.reader.rest_without_it(brief, stdio);
         }
+        look.relayed = Some(Box::new(Relayed { input, output, fds }));
         Judged::Tied(Box::new(look))
     }
 

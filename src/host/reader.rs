@@ -244,13 +244,26 @@ impl Reader {
         look
     }
 
-    /// Who runs: the program, the name, the arguments. `None`: it has gone.
-    pub fn who(&self, dir: &ProcDir) -> Option<(Exe, Vec<u8>, Args)> {
+    /// Who runs: the program, the arguments, the parent. Nothing else of the look is read. `None`: it has gone.
+    pub fn who(&self, dir: &ProcDir, at: Moment, seen: Observation, cause: Cause) -> Option<Look> {
         let exe = Some(exe(dir)).filter(|exe| !exe.path.is_empty())?;
         let (cmdline, more) = self.cmdlines.read(dir, ARGS_BYTES_MAX).ok()?;
-        let (comm, _) = dir.read(c"comm", 64).ok()?;
-        let comm = comm.strip_suffix(b"\n").map(<[u8]>::to_vec).unwrap_or(comm);
-        Some((exe, comm, args(&cmdline, more, ARGS_MAX)))
+        let (text, _) = dir.read(c"stat", 4096).ok()?;
+        let stat = Stat::parse(&text).filter(Stat::lives)?;
+        let key = ProcessKey { pid: dir.pid(), start: stat.start };
+        let mut look = Look::blank(key, at, seen, cause);
+        (look.exe, look.comm, look.args) = (exe, stat.comm, args(&cmdline, more, ARGS_MAX));
+        (look.parent, look.pgrp, look.session) = (stat.parent, stat.pgrp, stat.session);
+        Some(look)
+    }
+
+    /// What was read of a process that ended before the rest could be: its parents may still be there.
+    pub fn rest_without_it(&self, mut brief: Look, stdio: [Backing; 3]) -> Look {
+        brief.stdio = stdio;
+        brief.started_wall_ns = started_wall_ns(brief.key.start.0, brief.at);
+        brief.ancestors = self.ancestors(brief.parent);
+        brief.unread.extend(["status", "cgroup"]);
+        brief
     }
 
     fn listened(&self, stdio: &[Backing; 3], dir: &ProcDir, at: Moment) -> Vec<(Inode, bool)> {

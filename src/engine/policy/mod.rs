@@ -135,6 +135,11 @@ impl RuleSet {
         Some(rule)
     }
 
+    /// The rule of a name.
+    pub fn named(&self, name: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.name == name)
+    }
+
     /// How often each rule has excused something.
     pub fn hits(&self) -> impl Iterator<Item = (&str, u64)> {
         self.rules.iter().map(|rule| (rule.name.as_str(), rule.hits.load(Ordering::Relaxed)))

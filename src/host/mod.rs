@@ -3,9 +3,11 @@
 //! Owns: the trait [`Host`] that the engine asks, and its two implementations: the live machine and a script for
 //! tests. Must not own: deciding anything. Talks to: `/proc` and `sys`.
 
+pub mod exec_args;
 pub mod link;
 pub mod listener;
 pub mod live;
+pub mod mounts;
 pub mod net_table;
 pub mod proc_dir;
 pub mod reader;

@@ -15,6 +15,8 @@ use crate::model::look::FileId;
 
 /// The links of fds 0, 1 and 2.
 const FD_LINKS: [&CStr; 3] = [c"fd/0", c"fd/1", c"fd/2"];
+/// What is said of fds 0, 1 and 2.
+const FD_INFOS: [&CStr; 3] = [c"fdinfo/0", c"fdinfo/1", c"fdinfo/2"];
 /// The longest text of a link that is read; longer paths are cut.
 pub const LINK_MAX: usize = 4096;
 
@@ -74,6 +76,21 @@ impl ProcDir {
     /// process and the name have gone.
     pub fn exe_handle(&self) -> io::Result<OwnedFd> {
         Ok(rustix::fs::openat(&self.dir, c"exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+    }
+
+    /// Whether fd 0, 1 or 2 is closed when the process executes a program (`flags:` of fdinfo, in octal, O_CLOEXEC).
+    pub fn closes_on_exec(&self, fd: usize) -> bool {
+        let info = FD_INFOS.get(fd).and_then(|name| self.read(name, 512).ok());
+        let flags = info.as_ref().and_then(|(text, _)| {
+            let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"flags:"))?;
+            u32::from_str_radix(std::str::from_utf8(line.trim_ascii()).ok()?, 8).ok()
+        });
+        flags.is_some_and(|flags| flags & OFlags::CLOEXEC.bits() != 0)
+    }
+
+    /// Opens a file below it for reading.
+    pub fn open_file(&self, name: &CStr) -> io::Result<OwnedFd> {
+        Ok(rustix::fs::openat(&self.dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
     }
 
     /// The inode of a namespace (`ns/net`).

@@ -56,6 +56,7 @@ pub fn main() -> Result<Exit, Failure> {
             let options = RunOptions {
                 config_file: run.common.config,
                 spool_override: run.common.spool,
+                fanotify_override: run.fanotify,
                 quiet: run.quiet,
             };
             if !nix::unistd::geteuid().is_root() && !can_listen() {
@@ -79,8 +80,12 @@ pub fn main() -> Result<Exit, Failure> {
 
 /// The configuration that the common options name.
 fn config(common: &Common) -> Result<Config, Failure> {
-    let options =
-        RunOptions { config_file: common.config.clone(), spool_override: common.spool.clone(), quiet: true };
+    let options = RunOptions {
+        config_file: common.config.clone(),
+        spool_override: common.spool.clone(),
+        fanotify_override: None,
+        quiet: true,
+    };
     Ok(daemon::load(&options)?)
 }
 

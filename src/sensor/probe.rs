@@ -54,8 +54,9 @@ fn connector(settings: &SensorSettings) -> Result<ConnectorProbe, String> {
     let (_no_orders, orders) = crossbeam_channel::bounded(1);
     let (sweeps, _unswept) = crossbeam_channel::bounded(1);
     let stats = Arc::new(Stats::default());
-    let (shared, thread) = spawn(settings.clone(), stats.clone(), Wires { events, orders, sweeps })
-        .map_err(|e| e.to_string())?;
+    let (shared, thread) =
+        spawn(settings.clone(), stats.clone(), Wires { events, orders, sweeps, held: Arc::default() })
+            .map_err(|e| e.to_string())?;
     let canary = canary::sing(&shared);
     shared.ask_to_stop();
     let _ = thread.join();

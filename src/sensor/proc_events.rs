@@ -16,13 +16,14 @@ use crate::host::reader::{FirstLook, Reader, first_look, stat};
 use crate::model::clock::Moment;
 use crate::model::event::Event;
 use crate::model::ids::{Pid, StartTime};
-use crate::model::look::{Cause, Observation};
+use crate::model::look::{Cause, Look, Observation};
 use crate::model::loss::Loss;
 use crate::model::stdio::Backing;
 use crate::sensor::budget::Budget;
 use crate::sensor::connector::Connector;
 use crate::sensor::error::SensorError;
 use crate::sensor::followed::Followed;
+use crate::sensor::held::HeldLooks;
 use crate::sensor::settings::SensorSettings;
 use crate::sensor::shared::Shared;
 use crate::sensor::sweep::SweepRequest;
@@ -61,6 +62,8 @@ pub struct Wires {
     pub orders: Receiver<FollowOrder>,
     /// Requests, to the sweep.
     pub sweeps: Sender<SweepRequest>,
+    /// Looks taken before execs were done.
+    pub held: Arc<HeldLooks>,
 }
 
 /// Opens the connector and starts the thread.
@@ -79,6 +82,7 @@ pub fn spawn(
             let budget = Budget::new(settings.realtime, &stats);
             thread_shared.realtime.store(budget.is_realtime(), Ordering::Relaxed);
             let reader = Reader::new(settings.socket_lookup.clone());
+            let followed = Followed::shown_in(wires.held.clone());
             Sensor {
                 settings,
                 stats,
@@ -87,7 +91,7 @@ pub fn spawn(
                 connector,
                 budget,
                 reader,
-                followed: Followed::default(),
+                followed,
                 sequences: HashMap::new(),
                 next_check_ns: 0,
                 fresh: Vec::new(),
@@ -184,7 +188,7 @@ impl Sensor {
                 self.stats.count(Count::Execs);
                 self.shared.heard.fetch_add(1, Ordering::Relaxed);
                 self.shared.busy_since_ns.store(message.mono_ns.max(1), Ordering::Relaxed);
-                self.on_exec(pid);
+                self.on_exec(pid, message.mono_ns);
             }
             // What follows from an exec comes before what the process did afterwards.
             What::Fork { parent, child } if self.followed.contains(parent) || self.is_seen(parent) => {
@@ -206,7 +210,13 @@ impl Sensor {
         self.seen.iter().any(|seen| seen.dir.pid() == pid)
     }
 
-    fn on_exec(&mut self, pid: Pid) {
+    fn on_exec(&mut self, pid: Pid, done_ns: u64) {
+        if let Some((held, failed)) = self.wires.held.take(pid, done_ns) {
+            self.stats.add(Count::HeldUnconfirmed, failed);
+            if self.on_held(held.look) {
+                return;
+            }
+        }
         let followed = self.followed.contains(pid);
         match first_look(pid) {
             FirstLook::Nothing if !followed => self.stats.count(Count::LooksNothing),
@@ -215,6 +225,33 @@ impl Sensor {
             FirstLook::Vanished if followed => self.send(Event::Vanished { pid, at: clock::now() }),
             FirstLook::Vanished => self.stats.lose(Loss::Vanished, 1),
             FirstLook::Denied => self.stats.lose(Loss::AccessDenied, 1),
+        }
+    }
+
+    /// An exec that was looked at before it was done. False: the process id has passed on meanwhile.
+    fn on_held(&mut self, mut look: Look) -> bool {
+        if !self.reader.refresh(&mut look) {
+            self.stats.count(Count::HeldUnconfirmed);
+            return false;
+        }
+        let pid = look.key.pid;
+        self.read_on_now(pid);
+        self.stats.count(Count::Held);
+        self.stats.count(Count::LooksHandedOn);
+        self.send(Event::Look(Box::new(look)));
+        self.follow(pid);
+        true
+    }
+
+    /// Looks whose exec was not heard of: it failed, or the event was lost and the process runs the program.
+    fn expire_held(&mut self, now: Moment) {
+        for held in self.wires.held.expired(now.mono_ns) {
+            let file = held.look.exe.file;
+            let mut look = held.look.clone();
+            let runs = held.look.seen == Observation::Held && self.reader.refresh(&mut look);
+            if !runs || file.is_none() || look.exe.file != file || !self.on_held(held.look) {
+                self.stats.count(Count::HeldUnconfirmed);
+            }
         }
     }
 
@@ -265,6 +302,7 @@ impl Sensor {
         let look = self.reader.rest(&seen.dir, seen.stdio, seen.at, Observation::Live, seen.cause);
         self.stats.count(Count::LooksHandedOn);
         let gone = look.key.start == StartTime(0);
+        self.wires.held.tell_missed(&look);
         self.send(Event::Look(Box::new(look)));
         if gone {
             self.send(Event::Exited { pid, at: seen.at });
@@ -359,6 +397,7 @@ impl Sensor {
             return;
         }
         self.next_check_ns = now.mono_ns + CHECK_NS;
+        self.expire_held(now);
         let drops = self.connector.new_drops();
         if drops > 0 {
             self.lost(Loss::KernelOverflow, drops.into());

@@ -19,10 +19,14 @@ use crate::sys::fanotify::Taken;
 
 /// How often it looks.
 const TICK_NS: i64 = 10_000_000;
+/// The same while the reader hangs: one execve opens several files.
+const HASTE_NS: i64 = 1_000_000;
 /// The longest wait that is not late. With the tick and the time to be scheduled, nobody waits for 50 ms.
 pub const LIMIT_NS: u64 = 30_000_000;
 /// The most late answers within a minute.
 const MISSES_MAX: usize = 3;
+/// A tick that comes so late means that this process was stopped, or the machine.
+const STOOD_STILL_NS: u64 = 300_000_000;
 /// The minute.
 const WINDOW_NS: u64 = 60 * SECOND;
 /// The most events drained in one tick, so that waiters are looked at meanwhile.
@@ -37,28 +41,45 @@ pub struct Deadline {
     misses: Misses,
     progress: u64,
     was_readable: bool,
+    is_stuck: bool,
 }
 
 impl Deadline {
     /// Looks after these waiters.
     pub fn new(waiters: Arc<Waiters>, state: Arc<HoldState>, stats: Arc<Stats>) -> Self {
-        Self { waiters, state, stats, misses: Misses::default(), progress: 0, was_readable: false }
+        Self {
+            waiters,
+            state,
+            stats,
+            misses: Misses::default(),
+            progress: 0,
+            was_readable: false,
+            is_stuck: false,
+        }
     }
 
     /// Until the state says stop, and nobody waits any more.
     pub fn run(mut self) {
-        let tick = Timespec { tv_sec: 0, tv_nsec: TICK_NS };
         let waiters = self.waiters.clone();
         let state = self.state.clone();
+        let mut last = clock::now().mono_ns;
         loop {
             let mut stop = [PollFd::from_borrowed_fd(state.stop_fd(), PollFlags::IN)];
+            let tick = Timespec { tv_sec: 0, tv_nsec: if self.is_stuck { HASTE_NS } else { TICK_NS } };
             let _ = poll(&mut stop, Some(&tick));
             let now = clock::now().mono_ns;
+            let stood_still = now.saturating_sub(last) > STOOD_STILL_NS;
+            if stood_still {
+                state.stood_still(now.saturating_sub(last) / 1_000_000);
+            }
+            last = now;
             let late = waiters.let_go(now, LIMIT_NS);
             let unread = self.drain_if_stuck();
             if late + unread > 0 {
                 self.stats.lose(Loss::DeadlineMissed, late + unread);
-                if self.misses.add(now, late + unread) {
+                state.hurry(now);
+                // What piled up while this process was stopped says nothing about its answers.
+                if !stood_still && self.misses.add(now, late + unread) {
                     state.drop_hold(Drop::DeadlinesMissed);
                 }
             }
@@ -77,8 +98,9 @@ impl Deadline {
         let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
         let readable = poll(&mut queue, Some(&no_wait)).is_ok_and(|n| n > 0);
         let progress = self.waiters.progress.load(Ordering::Relaxed);
-        let stuck = readable && self.was_readable && progress == self.progress;
+        let stuck = readable && (self.was_readable || self.is_stuck) && progress == self.progress;
         self.was_readable = readable;
+        self.is_stuck = stuck || (self.is_stuck && progress == self.progress);
         self.progress = progress;
         if !stuck {
             return 0;
@@ -98,8 +120,6 @@ impl Deadline {
                 Err(_) => self.stats.lose(Loss::OpenRefused, 1),
             }
         }
-        // What comes next has waited since now at the earliest.
-        self.was_readable = drained > 0;
         drained
     }
 }

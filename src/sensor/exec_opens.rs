@@ -123,14 +123,19 @@ impl Opens {
         let Ok(dir) = ProcDir::open(thread) else { return };
         let followed = self.held.is_followed(thread);
         if !followed && !on_socket(&dir) {
-            if let Some(ticket) = ticket {
-                ticket.allow();
+            if let Some(ticket) = ticket
+                && ticket.allow()
+            {
                 self.state.waited(ticket.age_us(clock::now().mono_ns));
             }
             if token.is_some() && self.popular.is_due(&file) {
                 // A full mailbox: it will be due again.
                 let _ = self.candidates.put(file);
             }
+            return;
+        }
+        if ticket.is_some() && self.state.hurries(at.mono_ns) {
+            self.stats.lose(Loss::DeadlineMissed, 1);
             return;
         }
         if self.jobs.put(Job { ticket, file, dir, at, followed }).is_err() {

@@ -2,10 +2,12 @@
 //!
 //! Owns: starting and stopping them, falling back (hold, then notify, then off), and saying so. Must not own: any of
 //! their work. The threads: `opens` sees each open, two or more `held` read processes that matter while they wait,
-//! `deadline` lets go what waits too long, `marks` keeps the marks up to date.
+//! `deadline` lets go what waits too long, `marks` keeps the marks up to date. A
+//! process of its own, the guard, answers while this one is stopped.
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -17,6 +19,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::host::reader::Reader;
 use crate::sensor::deadline::Deadline;
 use crate::sensor::exec_opens::{Job, Opens};
+use crate::sensor::guard;
 use crate::sensor::held::HeldLooks;
 use crate::sensor::hold_state::{Drop as Dropped, HoldState};
 use crate::sensor::hold_worker::Worker;
@@ -53,12 +56,20 @@ struct Common {
     watched: Watched,
 }
 
+/// A group that holds, and the process that guards it.
+#[derive(Debug)]
+struct Guarded {
+    group: Arc<Group>,
+    process: io::Result<Child>,
+}
+
 /// The threads.
 #[derive(Debug)]
 pub struct Hold {
     common: Common,
     stopped: Arc<AtomicBool>,
     marks: Option<JoinHandle<()>>,
+    guard: Option<Guarded>,
     said: FanotifyMode,
 }
 
@@ -81,7 +92,8 @@ impl Hold {
             candidates: Arc::new(Mailbox::new(CANDIDATES)?),
             watched,
         };
-        let mut hold = Self { said: common.state.mode(), common, stopped: Arc::default(), marks: None };
+        let mut hold =
+            Self { said: common.state.mode(), common, stopped: Arc::default(), marks: None, guard: None };
         if settings.fanotify == FanotifyMode::Off {
             return Ok(hold);
         }
@@ -103,6 +115,26 @@ impl Hold {
     /// Once a second: says what has changed. The threads that answer do not log.
     pub fn tick(&mut self) {
         self.say();
+        let stopped_ms = self.common.state.take_stopped_ms();
+        if stopped_ms > 0 {
+            log::warn!("fanotify: this process was stopped for {stopped_ms} ms; meanwhile nothing was held");
+        }
+        if !self.common.state.holds() {
+            self.end_guard();
+        }
+        if let Some(Guarded { group, process }) = &mut self.guard
+            && process.as_mut().map_or(true, |child| !matches!(child.try_wait(), Ok(None)))
+        {
+            log::warn!("fanotify: the guard process has ended; another is started");
+            *process = guard::spawn(group);
+        }
+    }
+
+    fn end_guard(&mut self) {
+        if let Some(Guarded { process: Ok(mut child), .. }) = self.guard.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 
     fn say(&mut self) {
@@ -153,7 +185,14 @@ impl Hold {
             }
         }
         let waiters = start_answering(common, group.clone())?;
-        let common = common.clone();
+        if group.class() == Class::Held {
+            let process = guard::spawn(&group);
+            if let Err(error) = &process {
+                log::error!("fanotify: no guard process ({error}): if tetherd is stopped, every exec waits");
+            }
+            self.guard = Some(Guarded { group: group.clone(), process });
+        }
+        let common = self.common.clone();
         let (marked_in, marked) = crossbeam_channel::bounded(1);
         let thread = std::thread::Builder::new().name("marks".into()).spawn(move || {
             keep_marks(&common, group, waiters, marked_in);
@@ -170,6 +209,7 @@ impl Hold {
         if let Some(thread) = self.marks.take() {
             let _ = thread.join();
         }
+        self.end_guard();
         self.stopped.store(true, Ordering::Relaxed);
         (0..WORKERS).for_each(|_| self.common.jobs.ring());
     }

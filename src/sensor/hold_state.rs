@@ -14,6 +14,9 @@ use crate::sensor::settings::FanotifyMode;
 /// Powers of two of microseconds.
 const BUCKETS: usize = 24;
 
+/// How long nobody waits after somebody has waited too long.
+const HURRY_NS: u64 = 100_000_000;
+
 /// Why holding was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drop {
@@ -57,6 +60,8 @@ pub struct HoldState {
     hang: Option<String>,
     waits: [AtomicU64; BUCKETS],
     longest_us: AtomicU64,
+    stopped_ms: AtomicU64,
+    hurry_until_ns: AtomicU64,
     /// Filesystems marked.
     pub marked: AtomicU64,
     /// Filesystems with programs that are left alone.
@@ -77,6 +82,8 @@ impl HoldState {
             hang,
             waits: Default::default(),
             longest_us: AtomicU64::new(0),
+            stopped_ms: AtomicU64::new(0),
+            hurry_until_ns: AtomicU64::new(0),
             marked: AtomicU64::new(0),
             left_alone: AtomicU64::new(0),
         })
@@ -144,6 +151,26 @@ impl HoldState {
             sum >= wanted
         });
         (bucket.map_or(0, |bucket| (1u64 << bucket).min(longest)), longest)
+    }
+
+    /// Somebody was let go late. One execve opens several files, each of which could be late: for a while nobody waits.
+    pub fn hurry(&self, now_ns: u64) {
+        self.hurry_until_ns.store(now_ns.saturating_add(HURRY_NS), Ordering::Relaxed);
+    }
+
+    /// Whether nobody is to wait now.
+    pub fn hurries(&self, now_ns: u64) -> bool {
+        now_ns < self.hurry_until_ns.load(Ordering::Relaxed)
+    }
+
+    /// This process did not run for so long.
+    pub fn stood_still(&self, ms: u64) {
+        self.stopped_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// How long this process did not run since the last call, in milliseconds.
+    pub fn take_stopped_ms(&self) -> u64 {
+        self.stopped_ms.swap(0, Ordering::Relaxed)
     }
 
     /// Readable once [`HoldState::drop_hold`] has given up holding.

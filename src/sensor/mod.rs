@@ -11,6 +11,7 @@ pub mod deadline;
 pub mod error;
 pub mod exec_opens;
 pub mod followed;
+pub mod guard;
 pub mod held;
 pub mod hold;
 pub mod hold_state;

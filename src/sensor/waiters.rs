@@ -70,16 +70,15 @@ impl Waiters {
                 && age_us(value, now_ns) >= limit_ns / 1000
                 && place.compare_exchange(value, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
             {
-                self.answer(token(value));
-                late += 1;
+                late += u64::from(self.answer(token(value)));
             }
         }
         late
     }
 
-    /// Answers an opener that has no place. An error means that it was answered before, or was killed.
-    pub fn answer(&self, token: Token) {
-        let _ = self.group.allow(token);
+    /// Answers an opener; whether it still waited. It may have been killed, or been answered by the guard.
+    pub fn answer(&self, token: Token) -> bool {
+        self.group.allow(token).is_ok()
     }
 }
 
@@ -93,10 +92,7 @@ impl Ticket {
     pub fn allow(&self) -> bool {
         let Some(place) = self.waiters.places.get(self.place) else { return false };
         let ours = place.compare_exchange(self.value, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        if ours {
-            self.waiters.answer(token(self.value));
-        }
-        ours
+        ours && self.waiters.answer(token(self.value))
     }
 
     /// How long it has waited, in microseconds.

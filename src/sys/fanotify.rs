@@ -106,6 +106,11 @@ impl Group {
         Ok(Self { fd: unsafe { OwnedFd::from_raw_fd(number) }, class })
     }
 
+    /// A group that another process has made.
+    pub fn adopt(fd: OwnedFd, class: Class) -> Self {
+        Self { fd, class }
+    }
+
     /// The class.
     pub fn class(&self) -> Class {
         self.class

@@ -156,6 +156,14 @@ impl Daemon {
         Self::spawn(&place, place.command_of(&program))
     }
 
+    /// On a new place, with `extra` added to the configuration, and with an environment variable.
+    pub fn start_with(extra: &str, variable: (&str, &str)) -> Self {
+        let place = Place::new(extra);
+        let mut command = place.command();
+        command.env(variable.0, variable.1);
+        Self::spawn(&place, command)
+    }
+
     fn spawn(place: &Arc<Place>, mut command: Command) -> Self {
         let mut child = command.spawn().expect("tetherd starts");
         let said = Arc::new(Mutex::new(String::new()));
@@ -251,10 +259,14 @@ impl Daemon {
 
     /// How much it has counted of one loss, as `tetherd status` says.
     pub fn lost(&self, name: &str) -> u64 {
+        self.status()["losses"][name].as_u64().unwrap()
+    }
+
+    /// `tetherd status --json`.
+    pub fn status(&self) -> Value {
         let config = self.place().config();
         let output = tetherd(&["status", "--json", "--config", config.to_str().unwrap()]);
-        let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        status["losses"][name].as_u64().unwrap()
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     /// Sends a signal.

@@ -69,28 +69,20 @@ impl Opens {
         Self { waiters, state, held, stats, jobs, candidates, popular: Popular::default() }
     }
 
-    /// Until the state says stop; what is queued then is still answered.
+    /// As long as the process lives: nobody may wait for want of a reader.
     pub fn run(mut self) {
+        let waiters = self.waiters.clone();
         loop {
-            let (waiters, state) = (self.waiters.clone(), self.state.clone());
-            let mut fds = [
-                PollFd::new(waiters.group(), PollFlags::IN),
-                PollFd::from_borrowed_fd(state.stop_fd(), PollFlags::IN),
-            ];
-            let _ = poll(&mut fds, None);
-            let stopped = fds[1].revents().contains(PollFlags::IN);
-            let more = self.take_one();
-            if stopped && !more {
-                return;
-            }
+            let _ = poll(&mut [PollFd::new(waiters.group(), PollFlags::IN)], None);
+            self.take_one();
         }
     }
 
-    fn take_one(&mut self) -> bool {
+    fn take_one(&mut self) {
         let taken = self.waiters.group().take();
         self.waiters.progress.fetch_add(1, Ordering::Relaxed);
         match taken {
-            Ok(None) => return false,
+            Ok(None) => {}
             Ok(Some(Taken::Opened { file, thread, token })) => self.on_open(file, thread, token),
             Ok(Some(Taken::Overflow)) => self.stats.lose(Loss::OpensOverflow, 1),
             Ok(Some(Taken::Unknown)) => {}
@@ -99,7 +91,6 @@ impl Opens {
                 self.state.drop_hold(Dropped::OpenRefused);
             }
         }
-        true
     }
 
     fn on_open(&mut self, file: OwnedFd, thread: Pid, token: Option<Token>) {
@@ -128,7 +119,7 @@ impl Opens {
             {
                 self.state.waited(ticket.age_us(clock::now().mono_ns));
             }
-            if token.is_some() && self.popular.is_due(&file) {
+            if self.popular.is_due(&file) {
                 // A full mailbox: it will be due again.
                 let _ = self.candidates.put(file);
             }

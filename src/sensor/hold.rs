@@ -10,11 +10,11 @@ use std::os::fd::OwnedFd;
 use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CapabilitySet, capabilities};
 
 use crate::host::reader::Reader;
 use crate::sensor::deadline::Deadline;
@@ -68,7 +68,6 @@ struct Guarded {
 pub struct Hold {
     common: Common,
     stopped: Arc<AtomicBool>,
-    marks: Option<JoinHandle<()>>,
     guard: Option<Guarded>,
     said: FanotifyMode,
 }
@@ -92,8 +91,7 @@ impl Hold {
             candidates: Arc::new(Mailbox::new(CANDIDATES)?),
             watched,
         };
-        let mut hold =
-            Self { said: common.state.mode(), common, stopped: Arc::default(), marks: None, guard: None };
+        let mut hold = Self { said: common.state.mode(), common, stopped: Arc::default(), guard: None };
         if settings.fanotify == FanotifyMode::Off {
             return Ok(hold);
         }
@@ -178,11 +176,7 @@ impl Hold {
         if group.class() == Class::Held {
             // Only root's own core dumps are given up, and a panic is logged without one.
             vm::forbid_core_dumps()?;
-            if let Err(error) = vm::lock_memory() {
-                log::warn!(
-                    "fanotify: memory could not be locked ({error}); answers may be late when it is short"
-                );
-            }
+            lock_memory();
         }
         let waiters = start_answering(common, group.clone())?;
         if group.class() == Class::Held {
@@ -194,24 +188,35 @@ impl Hold {
         }
         let common = self.common.clone();
         let (marked_in, marked) = crossbeam_channel::bounded(1);
-        let thread = std::thread::Builder::new().name("marks".into()).spawn(move || {
+        std::thread::Builder::new().name("marks".into()).spawn(move || {
             keep_marks(&common, group, waiters, marked_in);
         })?;
-        self.marks = Some(thread);
         // A path that hangs must not keep the daemon from its other work.
         let _ = marked.recv_timeout(FIRST_MARKS);
         Ok(())
     }
 
-    /// Ends: no new waiters, then the answers, then the readers.
+    /// Ends: from now on everybody is let go at once; the marks go, then the readers. Nobody is waited for: `marks` may
+    /// hang at a path, and those that answer go on until the process ends.
     pub fn stop(mut self) {
+        self.common.state.set_mode(FanotifyMode::Off, Dropped::Not);
         self.common.state.ask_to_stop();
-        if let Some(thread) = self.marks.take() {
-            let _ = thread.join();
-        }
         self.end_guard();
         self.stopped.store(true, Ordering::Relaxed);
         (0..WORKERS).for_each(|_| self.common.jobs.ring());
+    }
+}
+
+/// Locks all memory, where that has no limit: with one, allocations would begin to fail at it.
+fn lock_memory() {
+    let unlimited = getrlimit(Resource::Memlock).current.is_none()
+        || capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK));
+    let outcome = if unlimited { vm::lock_memory() } else { Err(io::ErrorKind::PermissionDenied.into()) };
+    if let Err(error) = outcome {
+        log::warn!(
+            "fanotify: memory is not locked ({error}), and answers may wait for swap; give CAP_IPC_LOCK or \
+             LimitMEMLOCK=infinity"
+        );
     }
 }
 
@@ -269,7 +274,7 @@ fn keep_marks(common: &Common, group: Arc<Group>, waiters: Arc<Waiters>, marked:
     marks.keep(&common.candidates);
     common.held.set_holding(false);
     let _ = group.unmark_all();
-    if !holds || common.state.holds() {
+    if !holds || common.state.mode() != FanotifyMode::Notify {
         return;
     }
     drop(marks);

@@ -8,6 +8,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ const TOKENS: i32 = 4096;
 pub fn spawn(group: &Group) -> io::Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     command
+        .arg0("tetherd")
         .arg(ARGUMENT)
         .arg(std::process::id().to_string())
         .stdin(Stdio::from(group.as_fd().try_clone_to_owned()?))

@@ -2,7 +2,8 @@
 //!
 //! Owns: which thread talks to which, and the order of start and stop. Must not own: any stage's work.
 //!
-//! Threads: `sensor` (real time), `sweep`, `relay`, `engine`, `record` (enrich and spool), `syslog`, `control`; the main thread
+//! Threads: `sensor` (real time); with fanotify `opens`, `held`, `deadline` and `marks`; `sweep`, `relay`, `engine`, `record`
+//! (enrich and spool), `syslog`, `control`; the main thread
 //! waits for signals and looks after the others once a second.
 
 pub mod control;
@@ -40,10 +41,16 @@ use crate::daemon::relay_thread::RelayThread;
 use crate::daemon::status::Board;
 use crate::deliver;
 use crate::engine::policy::RuleSet;
+use crate::engine::program::Catalog;
+use crate::engine::settings::EngineSettings;
 use crate::engine::{Engine, Place};
 use crate::enrich::{self, Enricher};
 use crate::host::live::LiveHost;
+use crate::sensor::held::HeldLooks;
+use crate::sensor::hold::Hold;
+use crate::sensor::marks::Watched;
 use crate::sensor::proc_events::Wires;
+use crate::sensor::settings::FanotifyMode;
 use crate::sensor::suspect::Settled;
 use crate::sensor::sweep::{self, SweepRequest, SweepWires};
 use crate::spool::writer::Writer;
@@ -67,6 +74,8 @@ pub struct RunOptions {
     pub config_file: Option<PathBuf>,
     /// The spool named.
     pub spool_override: Option<PathBuf>,
+    /// The fanotify mode named.
+    pub fanotify_override: Option<FanotifyMode>,
     /// Findings are not shown on the screen.
     pub quiet: bool,
 }
@@ -93,6 +102,7 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let (news_in, news) = bounded(1);
     let (engine_orders_in, engine_orders) = bounded(4);
 
+    let held = Arc::new(HeldLooks::default());
     let (suspects_in, suspects) = bounded(SUSPECTS_MAX);
     let (recent_in, recent) = bounded(RECENT_MAX);
     let settled = Arc::new(Settled::default());
@@ -103,9 +113,13 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
         suspects: suspects_in.clone(),
         settled: settled.clone(),
         recent: recent_in,
+        held: held.clone(),
     };
     let lookout = Lookout::new(config.sensor.clone(), stats.clone(), wires)?;
     board.set_sensor(lookout.shared());
+    let hold = Hold::start(&config.sensor, stats.clone(), held, watched(&config.engine))
+        .map_err(DaemonError::Thread)?;
+    board.set_hold(hold.state());
     let sweep_wires = SweepWires { events: events_in.clone(), suspects: suspects_in };
     let stop_sweep = Arc::new(AtomicBool::new(false));
     let sweep_thread = sweep::spawn(&config.sensor, stats.clone(), sweep_wires, sweeps, stop_sweep.clone())
@@ -139,10 +153,11 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     board.set_ready();
     eprintln_ready();
 
-    let outcome = watch(&signals, config, &options, lookout, &work_in, &engine_orders_in, &sweeps_in, &board);
+    let outcome =
+        watch(&signals, config, &options, (lookout, hold), &work_in, &engine_orders_in, &sweeps_in, &board);
 
     // The order of stopping: each stage ends when nobody can hand it anything any more.
-    // 1. The sensor: IGNORE goes to the kernel. (`watch` has done it.)
+    // 1. Holding: the marks go, who waits is answered. Then the sensor: IGNORE goes to the kernel. (`watch` has done it.)
     // 2. The sweep, also in its midst (on a crowded machine it would take long), and the relay thread.
     stop_sweep.store(true, Ordering::Relaxed);
     drop(sweeps_in);
@@ -170,7 +185,7 @@ fn watch(
     signals: &Receiver<i32>,
     mut config: Config,
     options: &RunOptions,
-    mut lookout: Lookout,
+    (mut lookout, mut hold): (Lookout, Hold),
     work: &crossbeam_channel::Sender<Work>,
     engine: &crossbeam_channel::Sender<EngineOrder>,
     sweeps: &crossbeam_channel::Sender<SweepRequest>,
@@ -189,6 +204,7 @@ fn watch(
                 if let Err(error) = lookout.tick(board) {
                     break Err(error.into());
                 }
+                hold.tick();
                 let losses = lookout.new_losses();
                 if !losses.is_empty() {
                     let _ = work.try_send(Work::Losses(losses));
@@ -202,6 +218,7 @@ fn watch(
             }
         }
     };
+    hold.stop();
     lookout.stop();
     outcome
 }
@@ -234,6 +251,15 @@ fn reload(
     }
 }
 
+/// Whether a program's name is watched, for those that hold execs; what is reloaded takes effect there with a restart.
+fn watched(settings: &EngineSettings) -> Watched {
+    let catalog = Catalog::new(&settings.commands, &settings.shells, &settings.ignore);
+    Watched::new(move |path| {
+        let program = catalog.identify(path, b"", &[]);
+        program.is_watched() || program.multicall.is_some()
+    })
+}
+
 fn needs_restart(old: &Config, new: &Config) -> bool {
     old.sensor != new.sensor
         || old.spool != new.spool
@@ -252,6 +278,9 @@ pub fn load(options: &RunOptions) -> Result<Config, DaemonError> {
     let mut config = loaded.config;
     if let Some(directory) = &options.spool_override {
         config.override_spool(directory.clone());
+    }
+    if let Some(mode) = options.fanotify_override {
+        config.override_fanotify(mode);
     }
     Ok(config)
 }

@@ -54,6 +54,14 @@ pub enum Count {
     RealtimeRefused,
     /// Canary processes started.
     Canaries,
+    /// Programs that fanotify saw opened for execution.
+    Opens,
+    /// Looks taken before the exec was done, and confirmed by it.
+    Held,
+    /// Looks taken before an exec that then failed.
+    HeldUnconfirmed,
+    /// Programs that fanotify was told to ignore.
+    ProgramsIgnored,
     /// Configuration reloads that took effect.
     Reloads,
     /// Configuration reloads that were refused.
@@ -62,7 +70,7 @@ pub enum Count {
 
 impl Count {
     /// All of them, in the order of the counters.
-    pub const ALL: [Count; 24] = [
+    pub const ALL: [Count; 28] = [
         Count::Execs,
         Count::Forks,
         Count::Exits,
@@ -85,6 +93,10 @@ impl Count {
         Count::RealtimeYields,
         Count::RealtimeRefused,
         Count::Canaries,
+        Count::Opens,
+        Count::Held,
+        Count::HeldUnconfirmed,
+        Count::ProgramsIgnored,
         Count::Reloads,
         Count::ReloadsRefused,
     ];
@@ -114,6 +126,10 @@ impl Count {
             Self::RealtimeYields => "realtime_yields",
             Self::RealtimeRefused => "realtime_refused",
             Self::Canaries => "canaries",
+            Self::Opens => "opens",
+            Self::Held => "held",
+            Self::HeldUnconfirmed => "held_unconfirmed",
+            Self::ProgramsIgnored => "programs_ignored",
             Self::Reloads => "reloads",
             Self::ReloadsRefused => "reloads_refused",
         }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::model::detection::Severity;
+use crate::sensor::settings::FanotifyMode;
 
 /// Finds commands whose input or output is tied to the network: reverse shells, bind shells, remote command execution.
 #[derive(Debug, Parser)]
@@ -113,6 +114,9 @@ pub struct Run {
     /// Where things are.
     #[command(flatten)]
     pub common: Common,
+    /// Watch programs opened for execution, in place of what is configured; hold: they wait in execve until looked at
+    #[arg(long, value_name = "off|notify|hold")]
+    pub fanotify: Option<FanotifyMode>,
     /// Do not show findings on the terminal
     #[arg(long)]
     pub quiet: bool,

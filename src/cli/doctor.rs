@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::model::exit::Exit;
 use crate::model::text::escape;
 use crate::sensor::probe::{Probe, probe};
+use crate::sensor::settings::FanotifyMode;
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,8 @@ pub fn doctor(arguments: &Json) -> Result<Exit, Failure> {
     let config = config(&arguments.common)?;
     let tried = probe(&config.sensor);
     let mut checks = vec![privileges(), kernel(), connector(&tried), buffer(&tried), canary(&tried)];
-    checks.extend([realtime(&tried), getfd(&tried), diag(&tried), hidepid(), syslog(&config)]);
+    checks.extend([realtime(&tried), getfd(&tried), diag(&tried), hold(&config, &tried), watchdog(&config)]);
+    checks.extend([hidepid(), syslog(&config)]);
     checks.extend([spool(&config.spool.directory), listeners(), daemon(&config)]);
     let failed = checks.iter().any(|check| check.outcome == Outcome::Fail);
     let mut text = String::new();
@@ -180,6 +182,43 @@ fn diag(tried: &Probe) -> Check {
     }
 }
 
+fn hold(config: &Config, tried: &Probe) -> Check {
+    let mode = config.sensor.fanotify;
+    match &tried.hold {
+        Ok(()) => {
+            check("fanotify", Outcome::Ok, format!("execs can be held; configured: {}", mode.name()), "")
+        }
+        Err(why) if mode == FanotifyMode::Hold => check(
+            "fanotify",
+            Outcome::Warn,
+            format!("execs cannot be held: {why}"),
+            "give CAP_SYS_ADMIN, and use a kernel with CONFIG_FANOTIFY_ACCESS_PERMISSIONS",
+        ),
+        Err(why) => check(
+            "fanotify",
+            Outcome::Ok,
+            format!("execs could not be held ({why}); configured: {}", mode.name()),
+            "",
+        ),
+    }
+}
+
+/// The kernel's own watch over those who hold execs; it only writes to the kernel log.
+fn watchdog(config: &Config) -> Check {
+    let seconds = std::fs::read_to_string("/proc/sys/fs/fanotify/watchdog_timeout");
+    match seconds.as_deref().map(str::trim) {
+        Ok("0") if config.sensor.fanotify == FanotifyMode::Hold => check(
+            "watchdog",
+            Outcome::Warn,
+            "fs.fanotify.watchdog_timeout is 0",
+            "set it to 20, so that the kernel log names whoever holds execs and does not answer",
+        ),
+        Ok("0") => check("watchdog", Outcome::Ok, "fs.fanotify.watchdog_timeout is off, and not needed", ""),
+        Ok(set) => check("watchdog", Outcome::Ok, format!("fs.fanotify.watchdog_timeout is {set} s"), ""),
+        Err(_) => check("watchdog", Outcome::Ok, "this kernel has no fs.fanotify.watchdog_timeout", ""),
+    }
+}
+
 fn hidepid() -> Check {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let hidden = mounts.lines().any(|line| {
@@ -257,6 +296,18 @@ fn listeners() -> Check {
 
 fn daemon(config: &Config) -> Check {
     match ask(&config.control.socket, "status") {
+        Ok(status) if status["fanotify"]["mode"] != status["fanotify"]["asked"] => check(
+            "daemon",
+            Outcome::Warn,
+            format!(
+                "runs, pid {}, and has given up fanotify mode {} for {}: {}",
+                status["pid"],
+                status["fanotify"]["asked"],
+                status["fanotify"]["mode"],
+                status["fanotify"]["why"]
+            ),
+            "restart it to try again, and report what keeps its answers late",
+        ),
         Ok(status) => check("daemon", Outcome::Ok, format!("runs, pid {}", status["pid"]), ""),
         Err(_) => check("daemon", Outcome::Warn, "none answers", "start it with `tetherd run`"),
     }

@@ -30,12 +30,20 @@ use crate::cli::failure::Failure;
 use crate::config::Config;
 use crate::daemon::{self, RunOptions};
 use crate::model::exit::Exit;
-use crate::sensor::canary;
+use crate::sensor::{canary, guard};
 
 /// Parses the arguments and does what they say.
 pub fn main() -> Result<Exit, Failure> {
     let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|first| first == canary::ARGUMENT) {
+    let first = args.next();
+    if first.as_ref().is_some_and(|first| first == guard::ARGUMENT) {
+        let daemon = args.next().and_then(|pid| pid.to_str()?.parse().ok());
+        let outcome = guard::run(daemon);
+        return outcome
+            .map(|()| Exit::Ok)
+            .map_err(|error| Failure::Unavailable(format!("the guard: {error}")));
+    }
+    if first.is_some_and(|first| first == canary::ARGUMENT) {
         // A process of our own, started to be heard of; with another argument it lives long enough to be looked at.
         if args.next().is_some() {
             std::thread::sleep(std::time::Duration::from_secs(5));
@@ -58,6 +66,7 @@ pub fn main() -> Result<Exit, Failure> {
             let options = RunOptions {
                 config_file: run.common.config,
                 spool_override: run.common.spool,
+                fanotify_override: run.fanotify,
                 quiet: run.quiet,
             };
             if !nix::unistd::geteuid().is_root() && !can_listen() {
@@ -82,8 +91,12 @@ pub fn main() -> Result<Exit, Failure> {
 
 /// The configuration that the common options name.
 fn config(common: &Common) -> Result<Config, Failure> {
-    let options =
-        RunOptions { config_file: common.config.clone(), spool_override: common.spool.clone(), quiet: true };
+    let options = RunOptions {
+        config_file: common.config.clone(),
+        spool_override: common.spool.clone(),
+        fanotify_override: None,
+        quiet: true,
+    };
     Ok(daemon::load(&options)?)
 }
 

@@ -65,6 +65,22 @@ fn words(status: &Value) -> String {
         get("/sensor/canary_age_seconds"),
         get("/sensor/followed")
     ));
+    let asked = get("/fanotify/asked");
+    let reason = if get("/fanotify/mode") == asked {
+        String::new()
+    } else {
+        format!(" ({asked} was asked for: {})", get("/fanotify/why"))
+    };
+    text.push_str(&format!(
+        "fanotify {}{reason}: {} filesystems, {} opens, {} looks; waits p50 {} us, p99 {} us, longest {} us\n",
+        get("/fanotify/mode"),
+        get("/fanotify/filesystems_marked"),
+        get("/counts/opens"),
+        get("/counts/held"),
+        get("/fanotify/wait_us/p50"),
+        get("/fanotify/wait_us/p99"),
+        get("/fanotify/wait_us/max")
+    ));
     text.push_str(&format!(
         "events   {} execs, {} handed on, {} swept\n",
         get("/counts/execs"),

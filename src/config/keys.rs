@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::config::Config;
 use crate::engine::policy::report::quoted as safe;
 use crate::model::socket::SocketLookup;
+use crate::sensor::settings::FanotifyMode;
 
 /// The longest path of a UNIX socket, in bytes (`sun_path` without its NUL, unix(7)).
 const SOCKET_PATH_MAX: usize = 107;
@@ -81,6 +82,14 @@ macro_rules! bytes {
 
 /// The table, in the order in which it is printed.
 pub const KEYS: &[Key] = &[
+    key!(
+        "sensor.fanotify",
+        "what happens when a program is opened for execution: off, notify (it is looked at), hold (it waits meanwhile)",
+        "one of \"off\", \"notify\", \"hold\"",
+        fanotify,
+        fanotify_shown,
+        sensor.fanotify
+    ),
     key!(
         "sensor.realtime",
         "ask for real-time priority, without which very short processes are missed under load",
@@ -330,6 +339,15 @@ fn flag(value: Value) -> Result<bool, String> {
         Value::Bool(flag) => Ok(flag),
         _ => Err("this is not true or false".into()),
     }
+}
+
+fn fanotify(value: Value) -> Result<FanotifyMode, String> {
+    let text = text(value)?;
+    text.parse().map_err(|what| format!("{}: {what}", safe(&text)))
+}
+
+fn fanotify_shown(value: &FanotifyMode) -> String {
+    quoted(value.name())
 }
 
 fn within(number: u64, range: RangeInclusive<u64>) -> Result<u64, String> {

@@ -20,7 +20,7 @@ use crate::engine::settings::EngineSettings;
 use crate::enrich::settings::EnrichSettings;
 use crate::model::exit::Exit;
 use crate::model::problem::Problem;
-use crate::sensor::settings::SensorSettings;
+use crate::sensor::settings::{FanotifyMode, SensorSettings};
 use crate::spool::settings::SpoolSettings;
 
 /// Where the configuration is looked for.
@@ -106,6 +106,12 @@ impl Config {
     pub fn override_spool(&mut self, directory: PathBuf) {
         self.spool.directory = directory;
         self.origins.insert("spool.directory", "command line".into());
+    }
+
+    /// `--fanotify`.
+    pub fn override_fanotify(&mut self, mode: FanotifyMode) {
+        self.sensor.fanotify = mode;
+        self.origins.insert("sensor.fanotify", "command line".into());
     }
 
     /// Everything in force, as TOML, each key with its meaning above and its origin behind.

@@ -12,6 +12,7 @@ use crate::engine::policy::RuleSet;
 use crate::model::clock::{Moment, SECOND, rfc3339};
 use crate::model::loss::Loss;
 use crate::sensor::connector::EVENT_CHARGE;
+use crate::sensor::hold_state::HoldState;
 use crate::sensor::shared::Shared;
 use crate::stats::{Count, Stats};
 use crate::sys::clock;
@@ -35,6 +36,7 @@ pub struct Board {
     spool_bytes: AtomicU64,
     sensor: RwLock<Option<Arc<Shared>>>,
     rules: RwLock<Arc<RuleSet>>,
+    hold: RwLock<Option<Arc<HoldState>>>,
 }
 
 impl Board {
@@ -57,6 +59,7 @@ impl Board {
             spool_bytes: AtomicU64::new(0),
             sensor: RwLock::new(None),
             rules: RwLock::new(Arc::new(RuleSet::default())),
+            hold: RwLock::new(None),
         }
     }
 
@@ -85,6 +88,26 @@ impl Board {
         if let Ok(mut slot) = self.sensor.write() {
             *slot = Some(shared);
         }
+    }
+
+    /// How the holding of execs stands.
+    pub fn set_hold(&self, state: Arc<HoldState>) {
+        if let Ok(mut slot) = self.hold.write() {
+            *slot = Some(state);
+        }
+    }
+
+    fn fanotify(&self) -> Value {
+        let Some(state) = self.hold.read().ok().and_then(|slot| slot.clone()) else { return Value::Null };
+        let ((p50, longest), (p99, _)) = (state.waits(500), state.waits(990));
+        json!({
+            "mode": state.mode().name(),
+            "asked": state.asked().name(),
+            "why": state.dropped().reason(),
+            "filesystems_marked": state.marked.load(Ordering::Relaxed),
+            "filesystems_left_alone": state.left_alone.load(Ordering::Relaxed),
+            "wait_us": { "p50": p50, "p99": p99, "max": longest },
+        })
     }
 
     /// The rules in force.
@@ -145,6 +168,7 @@ impl Board {
                 "canary_age_seconds": canary_age,
                 "followed": sensor.as_ref().map_or(0, |sensor| load(&sensor.followed)),
             },
+            "fanotify": self.fanotify(),
             "engine": {
                 "incidents_open": load(&self.incidents),
                 "processes": load(&self.processes),

@@ -6,6 +6,7 @@
 pub mod background;
 pub mod characteristic;
 pub mod cmdline;
+pub mod exec_args;
 pub mod files;
 pub mod finder;
 pub mod glance;
@@ -14,6 +15,7 @@ pub mod listener;
 pub mod listening;
 pub mod live;
 pub mod lru;
+pub mod mounts;
 pub mod net_table;
 pub mod patience;
 pub mod proc_dir;

@@ -17,6 +17,8 @@ use crate::sys;
 
 /// The links of fds 0, 1 and 2.
 const FD_LINKS: [&CStr; 3] = [c"fd/0", c"fd/1", c"fd/2"];
+/// What is said of fds 0, 1 and 2.
+const FD_INFOS: [&CStr; 3] = [c"fdinfo/0", c"fdinfo/1", c"fdinfo/2"];
 /// The longest text of a link that is read; longer paths are cut.
 pub const LINK_MAX: usize = 4096;
 
@@ -106,6 +108,16 @@ impl ProcDir {
                 let flags = OFlags::PATH | OFlags::CLOEXEC;
                 Ok(rustix::fs::openat(&directory, entry.file_name(), flags, Mode::empty())?)
             }))
+    }
+
+    /// Whether fd 0, 1 or 2 is closed when the process executes a program (`flags:` of fdinfo, in octal, O_CLOEXEC).
+    pub fn closes_on_exec(&self, fd: usize) -> bool {
+        let info = FD_INFOS.get(fd).and_then(|name| self.read(name, 512).ok());
+        let flags = info.as_ref().and_then(|(text, _)| {
+            let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"flags:"))?;
+            u32::from_str_radix(std::str::from_utf8(line.trim_ascii()).ok()?, 8).ok()
+        });
+        flags.is_some_and(|flags| flags & OFlags::CLOEXEC.bits() != 0)
     }
 
     /// The inode of a namespace (`ns/net`).

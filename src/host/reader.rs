@@ -19,8 +19,8 @@ use crate::host::undertaker::Undertaker;
 use crate::model::clock::Moment;
 use crate::model::ids::{Inode, Pid, ProcessKey};
 use crate::model::look::{
-    ANCESTORS_MAX, ARGS_BYTES_MAX, ARGS_MAX, Ancestor, Args, Cause, Exe, FileId, Look, Namespaces,
-    Observation,
+    ANCESTORS_MAX, ARGS_BYTES_MAX, ARGS_MAX, Ancestor, Args, Cause, Credentials, Exe, FileId, Look,
+    Namespaces, Observation,
 };
 use crate::model::relay::{Files, Relay};
 use crate::model::socket::SocketLookup;
@@ -224,6 +224,12 @@ impl Reader {
                 let status = Status::parse(&text);
                 look.credentials = status.credentials;
                 look.inner_pid = status.inner_pid;
+                // A thread that executes takes the place of its process's first thread.
+                if status.group != dir.pid() && status.group.0 != 0 {
+                    let leader = self::stat(status.group);
+                    let start = leader.map_or(look.key.start, |leader| leader.start);
+                    look.key = ProcessKey { pid: status.group, start };
+                }
             }
             Err(_) => look.unread.push("status"),
         }
@@ -278,6 +284,37 @@ impl Reader {
             }
         }
         known
+    }
+
+    /// Takes over what an exec has changed into a look from before it. Where the process has gone, the look stays as it
+    /// is; false: its id has passed on to another.
+    pub fn refresh(&self, look: &mut Look) -> bool {
+        let Ok(dir) = ProcDir::open(look.key.pid) else { return true };
+        let Some(stat) = dir.read(c"stat", 4096).ok().and_then(|(text, _)| Stat::parse(&text)) else {
+            return true;
+        };
+        if stat.start != look.key.start {
+            return false;
+        }
+        look.comm = stat.comm;
+        if !matches!(stat.state, b'Z' | b'X' | b'x') {
+            let exe = exe(&dir);
+            if !exe.path.is_empty() {
+                look.exe = exe;
+            }
+            if let Some(args) =
+                self.cmdlines.read(&dir, ARGS_BYTES_MAX).ok().map(|(text, more)| args(&text, more, ARGS_MAX))
+                && !args.list.is_empty()
+            {
+                look.args = args;
+                look.unread.retain(|name| *name != "cmdline");
+            }
+        }
+        if let Ok((text, _)) = dir.read(c"status", 8192) {
+            let login = look.credentials.login;
+            look.credentials = Credentials { login, ..Status::parse(&text).credentials };
+        }
+        true
     }
 
     /// A whole look at a process: for sweeps and for processes of an incident. The flag is that of [`Reader::stdio`].

@@ -56,6 +56,8 @@ fn small(field: &[u8]) -> u32 {
 pub struct Status {
     /// Real and effective ids; the login is elsewhere.
     pub credentials: Credentials,
+    /// The process, where the status is of one of its threads.
+    pub group: Pid,
     /// The id in the innermost PID namespace.
     pub inner_pid: Option<Pid>,
     /// The parent.
@@ -71,6 +73,7 @@ impl Status {
             let Some(key) = fields.next() else { continue };
             let mut next = || fields.next().map(small).unwrap_or(0);
             match key {
+                b"Tgid:" => status.group = Pid(next()),
                 b"PPid:" => status.parent = Pid(next()),
                 b"Uid:" => {
                     status.credentials.uid = Uid(next());

@@ -40,6 +40,16 @@ pub enum Loss {
     FilterWidened,
     /// A sweep did not get through all of /proc.
     SweepIncomplete,
+    /// The kernel's queue of programs opened for execution was full: some were let through unseen.
+    OpensOverflow,
+    /// The kernel could not open a program for us, and refused its exec.
+    OpenRefused,
+    /// A process was let go by the deadline, unread.
+    DeadlineMissed,
+    /// There was no room for another process that waits in execve, or for its look.
+    HoldFull,
+    /// A filesystem could not be marked: its programs are seen by the connector alone.
+    MarkRefused,
     /// A record could not be written to the spool.
     SpoolWrite,
     /// Records were dropped from the spool to make room.
@@ -54,7 +64,7 @@ pub enum Loss {
 
 impl Loss {
     /// All of them, in the order of the counters.
-    pub const ALL: [Loss; 22] = [
+    pub const ALL: [Loss; 27] = [
         Loss::KernelOverflow,
         Loss::SequenceGap,
         Loss::SensorDeaf,
@@ -72,6 +82,11 @@ impl Loss {
         Loss::IncidentEvicted,
         Loss::FilterWidened,
         Loss::SweepIncomplete,
+        Loss::OpensOverflow,
+        Loss::OpenRefused,
+        Loss::DeadlineMissed,
+        Loss::HoldFull,
+        Loss::MarkRefused,
         Loss::SpoolWrite,
         Loss::SpoolDropped,
         Loss::SpoolTorn,
@@ -104,6 +119,11 @@ impl Loss {
             Self::IncidentEvicted => "incident_evicted",
             Self::FilterWidened => "filter_widened",
             Self::SweepIncomplete => "sweep_incomplete",
+            Self::OpensOverflow => "opens_overflow",
+            Self::OpenRefused => "open_refused",
+            Self::DeadlineMissed => "deadline_missed",
+            Self::HoldFull => "hold_full",
+            Self::MarkRefused => "mark_refused",
             Self::SpoolWrite => "spool_write",
             Self::SpoolDropped => "spool_dropped",
             Self::SpoolTorn => "spool_torn",
@@ -144,6 +164,15 @@ impl Loss {
                 "more processes are followed than the kernel filter lists; all forks are heard"
             }
             Self::SweepIncomplete => "a sweep of /proc ended before its end",
+            Self::OpensOverflow => {
+                "the kernel's queue of programs opened for execution was full; they were not held"
+            }
+            Self::OpenRefused => "the kernel could not open a program for tetherd, and refused its exec",
+            Self::DeadlineMissed => "processes that waited in execve were let go by the deadline, unread",
+            Self::HoldFull => {
+                "more processes waited in execve than there was room for; they were let go unread"
+            }
+            Self::MarkRefused => "a filesystem could not be marked; its programs are not held",
             Self::SpoolWrite => "a record could not be written to the spool",
             Self::SpoolDropped => "old records were dropped from the spool to make room",
             Self::SpoolTorn => "a torn or damaged line stands in the spool",

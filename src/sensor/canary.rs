@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::sensor::shared::Shared;
+use crate::sys::child::keep_only_stdio;
 
 /// The argument that makes this program end at once.
 pub const ARGUMENT: &str = "--canary";
@@ -18,12 +19,9 @@ const DEADLINE: Duration = Duration::from_secs(2);
 pub fn sing(shared: &Shared) -> Option<Duration> {
     let before = shared.heard.load(Ordering::Relaxed);
     let began = Instant::now();
-    let child = Command::new("/proc/self/exe")
-        .arg(ARGUMENT)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(ARGUMENT).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let child = keep_only_stdio(&mut command).spawn();
     if let Ok(mut child) = child {
         let _ = child.wait();
     }

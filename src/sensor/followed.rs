@@ -3,8 +3,10 @@
 //! Owns: the set of followed processes and the kernel filter that follows from it. Must not own: who belongs in it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::model::ids::Pid;
+use crate::sensor::held::HeldLooks;
 use crate::sys::cn_filter::{LISTED_MAX, Scope};
 
 /// The most processes followed; beyond it children are still heard, because everybody is.
@@ -23,13 +25,22 @@ pub struct Followed {
     applied_ns: u64,
     /// Until then everybody is heard, whoever comes and goes.
     busy_until_ns: u64,
+    shown: Arc<HeldLooks>,
 }
 
 impl Followed {
+    /// An empty set that shows itself to those who hold execs.
+    pub fn shown_in(shown: Arc<HeldLooks>) -> Self {
+        Self { shown, ..Self::default() }
+    }
+
     /// Adds a process; whether it is new.
     pub fn add(&mut self, pid: Pid) -> bool {
         let new = self.set.len() < FOLLOWED_MAX && self.set.insert(pid);
         self.changed |= new;
+        if new {
+            self.shown.show_followed(pid, true);
+        }
         new
     }
 
@@ -37,6 +48,9 @@ impl Followed {
     pub fn remove(&mut self, pid: Pid) -> bool {
         let there = self.set.remove(&pid);
         self.changed |= there;
+        if there {
+            self.shown.show_followed(pid, false);
+        }
         there
     }
 

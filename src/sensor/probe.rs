@@ -3,7 +3,7 @@
 //! Owns: one try of each mechanism, with its outcome in words. Must not own: the advice (`cli::doctor`).
 
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::sensor::connector::EVENT_CHARGE;
 use crate::sensor::proc_events::{Wires, spawn};
 use crate::sensor::settings::SensorSettings;
 use crate::stats::{Count, Stats};
+use crate::sys::fanotify::{Class, Group};
 
 /// What a working connector shows.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct Probe {
     pub getfd: Result<(), String>,
     /// NETLINK_SOCK_DIAG.
     pub diag: Result<(), String>,
+    /// fanotify that holds execs.
+    pub hold: Result<(), String>,
 }
 
 /// Tries everything out. Takes up to two seconds where the connector is silent.
@@ -46,6 +49,7 @@ pub fn probe(settings: &SensorSettings) -> Probe {
         connector: connector(settings),
         getfd: lookup(SocketLookup::Getfd),
         diag: lookup(SocketLookup::Diag),
+        hold: hold(),
     }
 }
 
@@ -56,7 +60,8 @@ fn connector(settings: &SensorSettings) -> Result<ConnectorProbe, String> {
     let (suspects, _unjudged) = crossbeam_channel::bounded(1);
     let (recent, _unseen) = crossbeam_channel::bounded(1);
     let stats = Arc::new(Stats::default());
-    let wires = Wires { events, orders, sweeps, suspects, settled: Arc::default(), recent };
+    let wires =
+        Wires { events, orders, sweeps, suspects, settled: Arc::default(), recent, held: Arc::default() };
     let (shared, thread) = spawn(settings.clone(), stats.clone(), wires).map_err(|e| e.to_string())?;
     let canary = canary::sing(&shared);
     shared.ask_to_stop();
@@ -68,6 +73,15 @@ fn connector(settings: &SensorSettings) -> Result<ConnectorProbe, String> {
         canary,
         realtime: settings.realtime && stats.get(Count::RealtimeRefused) == 0,
     })
+}
+
+/// Asks for a group that may hold, with a mark on a file that nobody can execute.
+fn hold() -> Result<(), String> {
+    let attempt = || -> std::io::Result<()> {
+        let group = Group::new(Class::Held)?;
+        group.mark_file(std::fs::File::open("/dev/null")?.as_fd())
+    };
+    attempt().map_err(|error| error.to_string())
 }
 
 /// Resolves a socket of a child process by one way alone.

@@ -24,6 +24,7 @@ use crate::sensor::budget::Budget;
 use crate::sensor::connector::Connector;
 use crate::sensor::error::SensorError;
 use crate::sensor::followed::Followed;
+use crate::sensor::held::HeldLooks;
 use crate::sensor::sequence::Sequences;
 use crate::sensor::settings::SensorSettings;
 use crate::sensor::shared::Shared;
@@ -72,6 +73,8 @@ pub struct Wires {
     pub settled: Arc<Settled>,
     /// Processes to look at again, with the time of their exec, to the relay thread.
     pub recent: Sender<(Pid, u64)>,
+    /// Looks taken before execs were done.
+    pub held: Arc<HeldLooks>,
 }
 
 impl Wires {
@@ -99,6 +102,7 @@ pub fn spawn(
             let budget = Budget::new(settings.realtime, &stats);
             thread_shared.realtime.store(budget.is_realtime(), Ordering::Relaxed);
             let reader = Reader::new(settings.socket_lookup.clone()).live(budget.is_realtime());
+            let followed = Followed::shown_in(wires.held.clone());
             Sensor {
                 settings,
                 stats,
@@ -107,7 +111,7 @@ pub fn spawn(
                 connector,
                 budget,
                 reader,
-                followed: Followed::default(),
+                followed,
                 sequences: Sequences::default(),
                 next_check_ns: 0,
                 at_ns: 0,
@@ -227,7 +231,7 @@ impl Sensor {
                 self.shared.heard.fetch_add(1, Ordering::Relaxed);
                 self.shared.busy_since_ns.store(message.mono_ns.max(1), Ordering::Relaxed);
                 self.at_ns = message.mono_ns;
-                self.on_exec(pid);
+                self.on_exec(pid, message.mono_ns);
             }
             // What follows from an exec comes before what the process did afterwards.
             What::Fork { parent, child } if self.followed.contains(parent) || self.is_seen(parent) => {
@@ -249,7 +253,13 @@ impl Sensor {
         self.seen.iter().any(|seen| seen.pid == pid)
     }
 
-    fn on_exec(&mut self, pid: Pid) {
+    fn on_exec(&mut self, pid: Pid, done_ns: u64) {
+        if let Some((held, failed)) = self.wires.held.take(pid, done_ns) {
+            self.stats.add(Count::HeldUnconfirmed, failed);
+            if self.on_held(held.look) {
+                return;
+            }
+        }
         let followed = self.followed.contains(pid);
         match self.reader.first_look(pid) {
             FirstLook::Nothing if !followed => {
@@ -267,6 +277,33 @@ impl Sensor {
             FirstLook::Vanished if followed => self.send(Event::Vanished { pid, at: clock::now() }),
             FirstLook::Vanished => self.stats.lose(Loss::Vanished, 1),
             FirstLook::Denied => self.stats.lose(Loss::AccessDenied, 1),
+        }
+    }
+
+    /// An exec that was looked at before it was done. False: the process id has passed on meanwhile.
+    fn on_held(&mut self, mut look: Look) -> bool {
+        if !self.reader.refresh(&mut look) {
+            self.stats.count(Count::HeldUnconfirmed);
+            return false;
+        }
+        let pid = look.key.pid;
+        self.read_on_now(pid);
+        self.stats.count(Count::Held);
+        self.stats.count(Count::LooksHandedOn);
+        self.send(Event::Look(Box::new(look)));
+        self.follow(pid);
+        true
+    }
+
+    /// Looks whose exec was not heard of: it failed, or the event was lost and the process runs the program.
+    fn expire_held(&mut self, now: Moment) {
+        for held in self.wires.held.expired(now.mono_ns) {
+            let file = held.look.exe.file;
+            let mut look = held.look.clone();
+            let runs = held.look.seen == Observation::Held && self.reader.refresh(&mut look);
+            if !runs || file.is_none() || look.exe.file != file || !self.on_held(held.look) {
+                self.stats.count(Count::HeldUnconfirmed);
+            }
         }
     }
 
@@ -355,6 +392,7 @@ impl Sensor {
         };
         self.stats.count(Count::LooksHandedOn);
         let gone = look.key.start == StartTime(0);
+        self.wires.held.tell_missed(&look);
         self.send(Event::Look(Box::new(look)));
         if gone {
             self.send(Event::Exited { pid, at: seen.at });
@@ -443,6 +481,7 @@ impl Sensor {
             return;
         }
         self.next_check_ns = now.mono_ns + CHECK_NS;
+        self.expire_held(now);
         let drops = self.connector.new_drops();
         if drops > 0 {
             self.lost(Loss::KernelOverflow, drops.into());

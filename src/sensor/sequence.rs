@@ -59,6 +59,7 @@ mod tests {
                 suspects: bounded(1).0,
                 settled: std::sync::Arc::default(),
                 recent: bounded(1).0,
+                held: std::sync::Arc::default(),
             };
             Self { sequences: Sequences::default(), stats: Stats::default(), wires, events, sweeps }
         }

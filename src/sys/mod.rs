@@ -3,9 +3,11 @@
 //! Owns: every system call that no safe library wraps, one a function, and the wire formats of netlink messages. The
 //! only place for `unsafe`. Must not own: any decision. Talks to: the kernel.
 
+pub mod child;
 pub mod clock;
 pub mod cn_filter;
 pub mod cn_proc;
+pub mod fanotify;
 pub mod localtime;
 pub mod netns;
 pub mod pidfd;
@@ -14,3 +16,4 @@ pub mod sched;
 pub mod sock_diag;
 pub mod sockopt;
 pub mod tty;
+pub mod vm;

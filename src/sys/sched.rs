@@ -10,6 +10,8 @@ use std::io;
 pub enum Policy {
     /// SCHED_FIFO at the lowest real-time priority, 1; needs CAP_SYS_NICE or RLIMIT_RTPRIO. Not inherited by children.
     Fifo,
+    /// SCHED_FIFO at a higher priority, at most 99: for threads that others' execve(2) waits for.
+    FifoAt(u8),
     /// SCHED_OTHER.
     Other,
 }
@@ -18,6 +20,9 @@ pub enum Policy {
 pub fn set_policy(policy: Policy) -> io::Result<()> {
     let (number, priority) = match policy {
         Policy::Fifo => (libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, 1),
+        Policy::FifoAt(priority) => {
+            (libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, i32::from(priority.clamp(1, 99)))
+        }
         Policy::Other => (libc::SCHED_OTHER | libc::SCHED_RESET_ON_FORK, 0),
     };
     let parameters = libc::sched_param { sched_priority: priority };

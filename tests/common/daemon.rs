@@ -162,6 +162,14 @@ impl Daemon {
         Self::spawn(place, command)
     }
 
+    /// On a new place, with `extra` added to the configuration, and with an environment variable.
+    pub fn start_with(extra: &str, variable: (&str, &str)) -> Self {
+        let place = Place::new(extra);
+        let mut command = place.command();
+        command.env(variable.0, variable.1);
+        Self::spawn(&place, command)
+    }
+
     fn spawn(place: &Arc<Place>, mut command: Command) -> Self {
         let mut child = command.spawn().expect("tetherd starts");
         let said = Arc::new(Mutex::new(String::new()));

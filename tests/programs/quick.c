@@ -1,0 +1,7 @@
+/*
+ * The shortest program there is: ends at once.
+ */
+int main(void)
+{
+	return 0;
+}

@@ -56,7 +56,8 @@ pub fn draw(record: &Record, unicode: bool) -> String {
     boxed(&mut out, pen, &command, true);
     let fds = finding.source_properties.get(property::SOCKET_FDS).and_then(Value::as_array);
     let fds = fds.map(|fds| fds.iter().filter_map(Value::as_u64).map(fd_name).collect::<Vec<_>>().join(", "));
-    wire(&mut out, pen, &fds.unwrap_or_default());
+    let hops = finding.source_properties.get(property::TETHER_PATH).and_then(Value::as_array);
+    relays(&mut out, pen, &fds.unwrap_or_default(), hops.map(Vec::as_slice).unwrap_or_default());
     boxed(&mut out, pen, &socket(record), true);
     wire(
         &mut out,
@@ -73,6 +74,26 @@ pub fn draw(record: &Record, unicode: bool) -> String {
     timeline(&mut out, record);
     ancestry(&mut out, record);
     out
+}
+
+/// The wire from the command, and every process between it and the socket, each with the wire that leaves it. A direct
+/// tether has one hop and nobody in between.
+fn relays(out: &mut String, pen: &Pen, fds: &str, hops: &[Value]) {
+    let number = |hop: &Value| hop.get("pid").and_then(Value::as_u64).unwrap_or(0);
+    let text = |hop: &Value, key: &str| hop.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let Some((first, rest)) = hops.split_first().filter(|(_, rest)| !rest.is_empty()) else {
+        return wire(out, pen, fds);
+    };
+    wire(out, pen, &format!("{fds}: {}", text(first, "backing")));
+    for hops in rest.chunk_by(|a, b| number(a) == number(b)) {
+        let (Some(enters), Some(leaves)) = (hops.first(), hops.last()) else { continue };
+        boxed(out, pen, &[format!("{}  pid {}", text(enters, "comm"), number(enters))], true);
+        let fds = leaves.get("fds").and_then(Value::as_array);
+        let fds: Vec<String> = fds.into_iter().flatten().map(Value::to_string).collect();
+        // The socket has a box of its own.
+        let what = if leaves.get("socket").is_some() { String::new() } else { text(leaves, "backing") };
+        wire(out, pen, format!("fd {} {what}", fds.join(", ")).trim_end());
+    }
 }
 
 /// The process that gave the severity.

@@ -39,6 +39,9 @@ pub fn all() -> Vec<Detection> {
         protocol(Protocol::Sctp),
         protocol(Protocol::Icmp),
         protocol(Protocol::Other(89)),
+        relayed(Row::RelayedShell),
+        relayed(Row::RelayedByTool),
+        relayed(Row::RelayedCommands),
         ended(),
         blank(),
     ]
@@ -161,6 +164,30 @@ pub fn protocol(protocol: Protocol) -> Detection {
     let socket = Socket { protocol, cookie: None, ..tcp("192.168.1.9", 4444, "192.168.1.1", 50000) };
     let mut found = detection(look(4711, "sh", &["sh"], &socket), socket);
     (found.row, found.severity) = (Row::OtherBothWays, Severity::Medium);
+    found
+}
+
+/// A shell behind a FIFO, a terminal and a UNIX socket.
+pub fn relayed(row: Row) -> Detection {
+    let socket = tcp("203.0.113.9", 4444, "10.0.0.1", 50000);
+    let mut found = detection(look(4711, "sh", &["sh"], &socket), socket);
+    (found.row, found.severity, found.tether.kind) = (row, row.severity(), TetherKind::Relayed);
+    let hop = |pid, fd, backing| Hop {
+        process: ProcessKey { pid: Pid(pid), start: StartTime(99) },
+        comm: b"relay".to_vec(),
+        fds: vec![fd],
+        backing,
+    };
+    let ends = found.tether.hops.pop().map(|hop| hop.backing).unwrap_or_default();
+    found.tether.hops = vec![
+        hop(4711, 0, Backing::Pipe(Inode(7))),
+        hop(4712, 1, Backing::Pipe(Inode(7))),
+        hop(4712, 0, Backing::PtySlave(3)),
+        hop(4713, 5, Backing::Other(b"/dev/ptmx of /dev/pts/3".to_vec())),
+        hop(4713, 6, Backing::Unix(Inode(8))),
+        hop(4714, 7, Backing::Unix(Inode(9))),
+        hop(4714, 3, ends),
+    ];
     found
 }
 

@@ -16,7 +16,7 @@ use crate::host::proc_dir::{ProcDir, file_id};
 use crate::host::socket::{self, Resolved};
 use crate::host::stat::{Stat, Status, parse_login};
 use crate::host::undertaker::Undertaker;
-use crate::model::clock::Moment;
+use crate::model::clock::{Moment, SECOND};
 use crate::model::ids::{Inode, Pid, ProcessKey};
 use crate::model::look::{
     ANCESTORS_MAX, ARGS_BYTES_MAX, ARGS_MAX, Ancestor, Args, Cause, Credentials, Exe, FileId, Look,
@@ -33,6 +33,9 @@ const CGROUP_MAX: usize = 16 * 1024;
 const ANCESTOR_ARGS_MAX: usize = 1024;
 /// Enough of a link to tell sockets from the rest.
 const FIRST_LOOK_LINK: usize = 64;
+
+/// How long after it a process can have a twin.
+const TWIN_NS: u64 = SECOND;
 
 /// What the first look saw.
 #[derive(Debug)]
@@ -95,6 +98,8 @@ pub struct Reader {
     undertaker: Option<Undertaker>,
     /// The chain above the parent that was asked for last: siblings come in bursts.
     chain: RefCell<Vec<Ancestor>>,
+    /// The process that was read whole last.
+    last: RefCell<Option<Box<Look>>>,
     cmdlines: Cmdlines,
     /// Where set, the look says whether somebody listens on its sockets' ports.
     listening: RefCell<Option<Listening>>,
@@ -108,6 +113,7 @@ impl Reader {
             ways,
             undertaker: duplicates.then(|| Undertaker::start().ok()).flatten(),
             chain: RefCell::default(),
+            last: RefCell::default(),
             cmdlines: Cmdlines::default(),
             listening: RefCell::default(),
         }
@@ -219,6 +225,10 @@ impl Reader {
         look.comm = stat.comm;
         (look.parent, look.pgrp, look.session) = (stat.parent, stat.pgrp, stat.session);
         look.started_wall_ns = started_wall_ns(stat.start.0, at);
+        if self.is_twin(&mut look) {
+            look.cwd = dir.link(c"cwd").unwrap_or_default();
+            return look;
+        }
         match dir.read(c"status", 8192) {
             Ok((text, _)) => {
                 let status = Status::parse(&text);
@@ -247,7 +257,36 @@ impl Reader {
             user: dir.namespace(c"ns/user", b"user:["),
         };
         look.ancestors = self.ancestors(stat.parent);
+        let mut kept = look.clone();
+        // It would keep the file open.
+        kept.exe.handle = None;
+        *self.last.borrow_mut() = Some(Box::new(kept));
         look
+    }
+
+    /// Whether the last process that was read whole is this one's twin: the same program with the same arguments and
+    /// descriptors, of the same parent, less than a second ago. Then it is where the twin is, and runs as whom the twin
+    /// does: of a burst of commands on one socket each is read in a third of the time.
+    fn is_twin(&self, look: &mut Look) -> bool {
+        let last = self.last.borrow();
+        let Some(twin) = last.as_deref().filter(|twin| {
+            twin.parent == look.parent
+                && look.at.since(twin.at) < TWIN_NS
+                && twin.inner_pid == Some(twin.key.pid)
+                && twin.exe.file.is_some()
+                && (&twin.exe.file, &twin.exe.path) == (&look.exe.file, &look.exe.path)
+                && twin.args == look.args
+                && twin.stdio == look.stdio
+        }) else {
+            return false;
+        };
+        look.credentials = twin.credentials;
+        look.inner_pid = Some(look.key.pid);
+        look.cgroup.clone_from(&twin.cgroup);
+        look.root.clone_from(&twin.root);
+        look.namespaces = twin.namespaces;
+        look.ancestors.clone_from(&twin.ancestors);
+        true
     }
 
     /// Who runs: the program, the arguments, the parent. Nothing else of the look is read. `None`: it has gone.

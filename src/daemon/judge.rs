@@ -69,15 +69,21 @@ impl Judge {
     /// Looks where a suspect leads.
     pub fn judge(&self, suspect: Suspect, rules: &RuleSet) -> Judged {
         let cause = if suspect.seen == Observation::Swept { Cause::Sweep } else { Cause::Exec };
-        let who = ProcDir::of(suspect.pid, &suspect.process)
-            .and_then(|dir| Some((self.reader.who(&dir, suspect.at, suspect.seen, cause)?, dir)));
-        let Some((brief, dir)) = who else {
-            self.stats.lose(Loss::SuspectVanished, 1);
-            return Judged::Harmless;
-        };
+        let Some(dir) = ProcDir::of(suspect.pid, &suspect.process) else { return self.vanished() };
         let [stdin, stdout, stderr] = &suspect.sights;
         let output = [(1, stdout), (2, stderr)].into_iter().find(|(_, sight)| sight.channel().is_some());
         let both = stdin.channel().is_some() && output.is_some();
+        // Of an output alone only some commands matter, and the name tells enough at a tenth of the cost.
+        if !both {
+            let Ok((comm, _)) = dir.read(c"comm", 64) else { return self.vanished() };
+            if !self.catalog.may_be_command(comm.trim_ascii_end()) {
+                self.settle_if_busy(&suspect, output);
+                return Judged::Harmless;
+            }
+        }
+        let Some(brief) = self.reader.who(&dir, suspect.at, suspect.seen, cause) else {
+            return self.vanished();
+        };
         let program = if both {
             program_of(&self.catalog, &brief, &self.host)
         } else {
@@ -105,6 +111,28 @@ impl Judge {
             return if patient { Judged::LeadsNowhere(suspect) } else { Judged::Harmless };
         }
         self.tied(suspect, &dir, brief, input, outward)
+    }
+
+    fn vanished(&self) -> Judged {
+        self.stats.lose(Loss::SuspectVanished, 1);
+        Judged::Harmless
+    }
+
+    /// Where many harmless processes come on the same descriptors, finding out once that those lead nowhere spares the
+    /// sensor handing on the next ones.
+    fn settle_if_busy(&self, suspect: &Suspect, output: Option<(u32, &Sight)>) {
+        let Some((fd, (channel, _))) = output.and_then(|(fd, sight)| Some((fd, sight.channel()?))) else {
+            return;
+        };
+        if !self.settled.is_busy(&suspect.sights) {
+            return;
+        }
+        let asked_ns = clock::now().mono_ns;
+        let question = Question { command: suspect.pid, flow: Flow::Out, through_starters: true };
+        self.stats.count(Count::Searches);
+        if resolve(question, (fd, channel), &self.host).is_none() {
+            self.settled.settle(&suspect.sights, asked_ns);
+        }
     }
 
     /// Reads the rest of a process that leads to a network.

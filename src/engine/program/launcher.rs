@@ -86,6 +86,12 @@ const GRAMMARS: [Grammar; 26] = [
     grammar("catchsegv eatmydata fakeroot proxychains proxychains4 stdlog xargs-none", "", "", 0),
 ];
 
+/// Whether a name is a launcher's.
+pub fn is_launcher(name: &str) -> bool {
+    matches!(name, "su" | "runuser" | "script")
+        || GRAMMARS.iter().any(|grammar| grammar.names.split(' ').any(|known| known == name))
+}
+
 /// Looks through one launcher.
 pub fn unwrap<'a>(name: &str, argv: &'a [&'a [u8]]) -> Unwrapped<'a> {
     match name {

@@ -78,6 +78,18 @@ impl Catalog {
         catalog::is_discovery(name)
     }
 
+    /// Whether what calls itself so right after its exec may be, or start, a shell or a command of discovery or transfer.
+    /// The kernel names a process after the file that it executes, and cuts the name at 15 bytes (`TASK_COMM_LEN`).
+    pub fn may_be_command(&self, comm: &[u8]) -> bool {
+        let name = text(comm);
+        comm.len() >= 15
+            || Self::is_discovery(&name)
+            || self.names.shell_family(&name).is_some()
+            || launcher::is_launcher(&name)
+            || is_multicall(&name)
+            || is_loader(&name)
+    }
+
     /// Says what runs. Never fails: what cannot be told is the executable itself.
     pub fn identify(&self, exe_path: &[u8], comm: &[u8], argv: &[Vec<u8>]) -> Program {
         let argv: Vec<&[u8]> = argv.iter().map(Vec::as_slice).collect();

@@ -49,10 +49,10 @@ use crate::host::live::LiveHost;
 use crate::sensor::held::HeldLooks;
 use crate::sensor::hold::Hold;
 use crate::sensor::marks::Watched;
-use crate::sensor::proc_events::Wires;
 use crate::sensor::settings::FanotifyMode;
 use crate::sensor::suspect::Settled;
 use crate::sensor::sweep::{self, SweepRequest, SweepWires};
+use crate::sensor::wires::Wires;
 use crate::spool::writer::Writer;
 use crate::stats::{Count, Stats};
 

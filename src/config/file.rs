@@ -13,7 +13,8 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::keys::{KEYS, Key, Value};
+use crate::config::keys::{KEYS, Key};
+use crate::config::values::Value;
 use crate::config::{Config, ConfigError, Loaded};
 use crate::engine::policy::report::{Report, nearest, quoted, unsigned};
 use crate::model::problem::Problem;

@@ -8,6 +8,7 @@ pub mod control;
 pub mod file;
 pub mod keys;
 pub mod rules_dir;
+pub mod values;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -16,8 +16,8 @@ use crate::engine::{Engine, Order};
 use crate::host::live::LiveHost;
 use crate::model::clock::SECOND;
 use crate::model::event::Event;
-use crate::sensor::proc_events::FollowOrder;
 use crate::sensor::shared::Shared;
+use crate::sensor::wires::FollowOrder;
 use crate::stats::{Count, Stats};
 use crate::sys::clock;
 

@@ -14,10 +14,11 @@ use crate::model::ids::Inode;
 use crate::model::loss::Loss;
 use crate::sensor::canary;
 use crate::sensor::error::SensorError;
-use crate::sensor::proc_events::{Wires, spawn};
+use crate::sensor::proc_events::spawn;
 use crate::sensor::settings::SensorSettings;
 use crate::sensor::shared::Shared;
 use crate::sensor::sweep::SweepRequest;
+use crate::sensor::wires::Wires;
 use crate::stats::{Count, Stats};
 use crate::sys::clock;
 

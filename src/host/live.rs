@@ -27,8 +27,8 @@ const FILES_NS: u64 = SECOND / 50;
 const FILES_MAX: usize = 256;
 /// How long the list of all channels on the machine is believed at least, and so how often it is made at most.
 const CHANNELS_NS: u64 = SECOND / 2;
-/// And at least this many times as long as it took to make: it costs one per cent of a processor at the most.
-const CHANNELS_REST: u64 = 100;
+/// And at least this many times as long as it took to make: it costs a third of one per cent of a processor at the most.
+const CHANNELS_REST: u64 = 300;
 /// How many channels it has at most.
 const CHANNELS_MAX: usize = 262_144;
 

@@ -27,3 +27,4 @@ pub mod shared;
 pub mod suspect;
 pub mod sweep;
 pub mod waiters;
+pub mod wires;

@@ -12,8 +12,9 @@ use crate::model::ids::{Inode, Pid};
 use crate::model::socket::SocketLookup;
 use crate::sensor::canary;
 use crate::sensor::connector::EVENT_CHARGE;
-use crate::sensor::proc_events::{Wires, spawn};
+use crate::sensor::proc_events::spawn;
 use crate::sensor::settings::SensorSettings;
+use crate::sensor::wires::Wires;
 use crate::stats::{Count, Stats};
 use crate::sys::fanotify::{Class, Group};
 

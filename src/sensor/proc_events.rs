@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::TrySendError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::host::glance::Glance;
@@ -24,12 +24,12 @@ use crate::sensor::budget::Budget;
 use crate::sensor::connector::Connector;
 use crate::sensor::error::SensorError;
 use crate::sensor::followed::Followed;
-use crate::sensor::held::HeldLooks;
 use crate::sensor::sequence::Sequences;
 use crate::sensor::settings::SensorSettings;
 use crate::sensor::shared::Shared;
-use crate::sensor::suspect::{Settled, Suspect};
+use crate::sensor::suspect::Suspect;
 use crate::sensor::sweep::SweepRequest;
+use crate::sensor::wires::{FollowOrder, Wires};
 use crate::stats::{Count, Stats};
 use crate::sys::clock;
 use crate::sys::cn_proc::{MESSAGE_MAX, Message, What, decode};
@@ -48,43 +48,6 @@ const CHILDREN_MAX: usize = 64;
 const SEEN_MAX: usize = 256;
 /// How many generations of children are looked up at one time.
 const GENERATIONS_MAX: usize = 8;
-
-/// What the engine asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FollowOrder {
-    /// Hear this process's forks and exit.
-    Follow(Pid),
-    /// It does not matter after all.
-    Forget(Pid),
-}
-
-/// The channels of a sensor thread.
-#[derive(Clone, Debug)]
-pub struct Wires {
-    /// Events, to the engine.
-    pub events: Sender<Event>,
-    /// Orders, from the engine.
-    pub orders: Receiver<FollowOrder>,
-    /// Requests, to the sweep.
-    pub sweeps: Sender<SweepRequest>,
-    /// Processes that somebody else may tie to the network, to the relay thread.
-    pub suspects: Sender<Suspect>,
-    /// What that thread found to lead nowhere.
-    pub settled: Arc<Settled>,
-    /// Processes to look at again, with the time of their exec, to the relay thread.
-    pub recent: Sender<(Pid, u64)>,
-    /// Looks taken before execs were done.
-    pub held: Arc<HeldLooks>,
-}
-
-impl Wires {
-    /// Counts a loss, tells the engine of it, and asks for a sweep.
-    pub fn lose(&self, stats: &Stats, loss: Loss, count: u64) {
-        stats.lose(loss, count);
-        let _ = self.events.try_send(Event::Lost { loss, count, at: clock::now() });
-        let _ = self.sweeps.try_send(SweepRequest { everything: true });
-    }
-}
 
 /// Opens the connector and starts the thread.
 pub fn spawn(

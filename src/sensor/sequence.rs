@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::model::loss::Loss;
-use crate::sensor::proc_events::Wires;
+use crate::sensor::wires::Wires;
 use crate::stats::Stats;
 use crate::sys::cn_proc::Message;
 

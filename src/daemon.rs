@@ -55,7 +55,10 @@ use crate::sensor::sweep::{self, SweepRequest, SweepWires};
 use crate::sensor::wires::Wires;
 use crate::spool::writer::Writer;
 use crate::stats::{Count, Stats};
+use crate::sys::limits::raise_descriptors;
 
+/// Descriptors wanted: suspects and what waits to be read hold some.
+const DESCRIPTORS_MAX: u64 = 65_536;
 /// Events between the sensors and the engine.
 const EVENTS_MAX: usize = 8192;
 /// Suspects between the sensor and the relay thread; each holds a descriptor.
@@ -83,6 +86,7 @@ pub struct RunOptions {
 /// Runs until SIGTERM or SIGINT.
 pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     oplog::init();
+    raise_descriptors(DESCRIPTORS_MAX);
     // Signals are taken before the first thread starts, so that none is lost or ends the program half-way.
     let signals = signals()?;
     let rules = Arc::new(load_rules(&config)?);

@@ -24,6 +24,11 @@ use crate::sys::clock;
 /// The longest wait, so that time passes for the engine on a quiet machine.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Events closer together than this are a burst.
+const BURST_NS: u64 = 1_000_000;
+/// How long nobody waits on the channel in a burst, and how often before it is over.
+const POLL: Duration = Duration::from_micros(500);
+const POLLS: u32 = 6;
 /// How long after the first sweep incidents of before may still be taken up: the relay thread has to find out first.
 const CLAIM_NS: u64 = 5 * SECOND;
 
@@ -60,8 +65,18 @@ pub fn spawn(
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("engine".into()).spawn(move || {
         let mut unclaimed = Unclaimed::NotSwept;
+        let (mut last_ns, mut polls) = (0, 0);
         loop {
-            let event = select! {
+            // In a burst nobody waits on the channel, so that the senders, who are in a hurry, need not wake anybody.
+            let polled = if polls > 0 { wires.events.try_recv().ok() } else { None };
+            if polled.is_none() && polls > 0 {
+                polls -= 1;
+                std::thread::sleep(POLL);
+                continue;
+            }
+            let event = match polled {
+                Some(event) => event,
+                None => select! {
                 recv(wires.events) -> event => match event {
                     Ok(event) => event,
                     Err(_) => break,
@@ -74,7 +89,15 @@ pub fn spawn(
                     continue;
                 }
                 default(wait(&engine)) => Event::Tick { at: clock::now() },
+                },
             };
+            if !matches!(event, Event::Tick { .. }) {
+                let now = clock::now().mono_ns;
+                if now.saturating_sub(last_ns) < BURST_NS {
+                    polls = POLLS;
+                }
+                last_ns = now;
+            }
             if matches!(event, Event::Swept { complete: true, .. }) && unclaimed == Unclaimed::NotSwept {
                 unclaimed = Unclaimed::Since(event.at().mono_ns);
             }

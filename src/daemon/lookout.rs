@@ -124,7 +124,11 @@ impl Lookout {
     /// Whether the sensor is at the very same thing as at an earlier tick, more than a second ago. What it is at may be
     /// of long ago by itself, when the sensor is behind.
     fn hangs(&mut self, now: u64) -> bool {
-        let at = self.shared().busy_since_ns.load(Ordering::Relaxed);
+        let shared = self.shared();
+        let of = |thread: &std::sync::atomic::AtomicU64| thread.load(Ordering::Relaxed);
+        // Of the two threads the one that has been at its thing for longer: each is 0 while it waits for something to do.
+        let both = [of(&shared.busy_since_ns), of(&shared.reading_since_ns)];
+        let at = both.into_iter().filter(|at| *at != 0).min().unwrap_or(0);
         if at == 0 || at != self.at_one.0 {
             self.at_one = (at, now);
         }

@@ -135,7 +135,7 @@ impl RelayThread {
                     self.moved(pid, &glance);
                     None
                 }
-                FirstLook::Nothing => Some(again.what),
+                FirstLook::Nothing(_) => Some(again.what),
                 FirstLook::Socket(_) | FirstLook::Vanished | FirstLook::Denied => None,
             };
             let times = again.times + 1;
@@ -164,7 +164,7 @@ impl RelayThread {
                     continue;
                 }
                 FirstLook::Vanished | FirstLook::Denied | FirstLook::Socket(_) => continue,
-                FirstLook::Nothing | FirstLook::Channel(_) => {}
+                FirstLook::Nothing(_) | FirstLook::Channel(_) => {}
             }
             let times = again.times + 1;
             if times < OTHERS_NS.len() {

@@ -292,7 +292,10 @@ impl Engine {
                 self.touch(id, look.at);
             }
         } else {
-            self.orders.push(Order::Follow(look.key.pid));
+            // The sensor follows what it has seen by itself; of the rest it has to be told.
+            if look.cause == Cause::Sweep || look.relayed.is_some() {
+                self.orders.push(Order::Follow(look.key.pid));
+            }
             self.keep(life, look.at);
         }
     }

@@ -40,8 +40,8 @@ const TWIN_NS: u64 = SECOND;
 /// What the first look saw.
 #[derive(Debug)]
 pub enum FirstLook {
-    /// Nothing on fds 0-2 that could matter.
-    Nothing,
+    /// Nothing on fds 0-2 that could matter; the glance, where that was asked for.
+    Nothing(Option<Glance>),
     /// A pipe, a UNIX socket or a pseudo-terminal, and no network socket: somebody else may hold one.
     Channel(Glance),
     /// A network socket, asked already: read on.
@@ -79,7 +79,7 @@ fn first_look_by_links(pid: Pid) -> FirstLook {
             Err(_) => {}
         }
     }
-    if open || lives(&dir) { FirstLook::Nothing } else { FirstLook::Vanished }
+    if open || lives(&dir) { FirstLook::Nothing(None) } else { FirstLook::Vanished }
 }
 
 fn lives(dir: &ProcDir) -> bool {
@@ -136,7 +136,7 @@ impl Reader {
                 FirstLook::Vanished
             }
             Ok(glance) if glance.has_channel() => FirstLook::Channel(glance),
-            Ok(_) => FirstLook::Nothing,
+            Ok(glance) => FirstLook::Nothing(Some(glance)),
             Err(NoGlance::Vanished) => FirstLook::Vanished,
             Err(NoGlance::Refused) => first_look_by_links(pid),
         }

@@ -16,6 +16,8 @@ pub enum Loss {
     SensorStalled,
     /// The channel from the sensor to the engine was full.
     ChannelFull,
+    /// The queue of what waits to be read was full.
+    ReaderFull,
     /// An exec was announced, and the process was gone before its descriptors could be read.
     Vanished,
     /// `/proc/PID` of a living process refused us.
@@ -64,12 +66,13 @@ pub enum Loss {
 
 impl Loss {
     /// All of them, in the order of the counters.
-    pub const ALL: [Loss; 27] = [
+    pub const ALL: [Loss; 28] = [
         Loss::KernelOverflow,
         Loss::SequenceGap,
         Loss::SensorDeaf,
         Loss::SensorStalled,
         Loss::ChannelFull,
+        Loss::ReaderFull,
         Loss::Vanished,
         Loss::AccessDenied,
         Loss::SocketUnresolved,
@@ -107,6 +110,7 @@ impl Loss {
             Self::SensorDeaf => "sensor_deaf",
             Self::SensorStalled => "sensor_stalled",
             Self::ChannelFull => "channel_full",
+            Self::ReaderFull => "reader_full",
             Self::Vanished => "vanished",
             Self::AccessDenied => "access_denied",
             Self::SocketUnresolved => "socket_unresolved",
@@ -142,6 +146,7 @@ impl Loss {
             }
             Self::SensorStalled => "the sensor hung and was replaced",
             Self::ChannelFull => "the engine did not keep up with the sensor",
+            Self::ReaderFull => "processes came faster than they could be read",
             Self::Vanished => "a process ended before its file descriptors could be read",
             Self::AccessDenied => "a process's files in /proc could not be read (capabilities, LSM)",
             Self::SocketUnresolved => "a socket's kind could not be found out by any means",

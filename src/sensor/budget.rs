@@ -24,8 +24,14 @@ pub struct Budget {
 impl Budget {
     /// Asks for real-time priority for the calling thread, if wanted. A refusal is counted, and the thread goes on.
     pub fn new(wanted: bool, stats: &Stats) -> Self {
+        let budget = Self::second(wanted);
+        stats.set(Count::RealtimeRefused, u64::from(wanted && !budget.realtime));
+        budget
+    }
+
+    /// The same for a thread beside that one: what it may was found out by then.
+    pub fn second(wanted: bool) -> Self {
         let realtime = wanted && set_policy(Policy::Fifo).is_ok();
-        stats.set(Count::RealtimeRefused, u64::from(wanted && !realtime));
         let policy = if realtime { Policy::Fifo } else { Policy::Other };
         Self { realtime, policy, account: Account::default() }
     }

@@ -79,6 +79,11 @@ impl Followed {
         self.changed
     }
 
+    /// Whether everybody is heard because much comes and goes.
+    pub fn is_busy(&self) -> bool {
+        self.busy_until_ns > self.applied_ns
+    }
+
     /// Hands the scope that the filter should have to `apply`, if it changed since the last time. Where it changes with
     /// each command of a burst, everybody is heard for a while, and nothing has to be changed.
     pub fn apply<E>(&mut self, now_ns: u64, apply: impl FnOnce(Scope<'_>) -> Result<(), E>) -> Result<(), E> {

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, capabilities};
 
 use crate::host::reader::Reader;
@@ -29,6 +29,7 @@ use crate::sensor::settings::{FanotifyMode, SensorSettings};
 use crate::sensor::waiters::Waiters;
 use crate::stats::Stats;
 use crate::sys::fanotify::{Class, Group};
+use crate::sys::limits::raise_descriptors;
 use crate::sys::sched::{Policy, set_policy};
 use crate::sys::vm;
 
@@ -80,7 +81,7 @@ impl Hold {
         held: Arc<HeldLooks>,
         watched: Watched,
     ) -> io::Result<Self> {
-        let descriptors = raise_descriptors();
+        let descriptors = raise_descriptors(DESCRIPTORS.0);
         let state = Arc::new(HoldState::new(settings.fanotify, descriptors)?);
         let common = Common {
             settings: settings.clone(),
@@ -299,18 +300,4 @@ fn be_ready(realtime: bool, priority: u8) {
     }
     let stack = [1u8; 64 * 1024];
     std::hint::black_box(&stack);
-}
-
-/// Raises the limit of descriptors as far as it may go; what it is then.
-fn raise_descriptors() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    let most = limit.maximum.unwrap_or(u64::MAX).min(DESCRIPTORS.0);
-    let current = limit.current.unwrap_or(u64::MAX);
-    if current >= most {
-        return current;
-    }
-    match setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: limit.maximum }) {
-        Ok(()) => most,
-        Err(_) => current,
-    }
 }

@@ -1,14 +1,14 @@
 //! The sensor's thread: receive, look, hand over.
 //!
-//! Owns: the loop, and which events lead to a look. Must not own: the socket's set-up, the reading of processes, the
-//! verdict. It never waits for anybody: a full channel is a counted loss.
+//! Owns: the loop, and which events lead to a look. Must not own: the socket's set-up, reading more of a process than its
+//! first look (`reading`), the verdict. It never waits for anybody: a full channel is a counted loss.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crossbeam_channel::TrySendError;
+use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::host::glance::Glance;
@@ -24,11 +24,11 @@ use crate::sensor::budget::Budget;
 use crate::sensor::connector::Connector;
 use crate::sensor::error::SensorError;
 use crate::sensor::followed::Followed;
+use crate::sensor::reading::{How, Item, Reading, Seen, WAITING_MAX};
 use crate::sensor::sequence::Sequences;
 use crate::sensor::settings::SensorSettings;
 use crate::sensor::shared::Shared;
 use crate::sensor::suspect::Suspect;
-use crate::sensor::sweep::SweepRequest;
 use crate::sensor::wires::{FollowOrder, Wires};
 use crate::stats::{Count, Stats};
 use crate::sys::clock;
@@ -44,8 +44,8 @@ const FINISH_NS: u64 = 500_000_000;
 /// The most children looked up when a process begins to be followed.
 const CHILDREN_MAX: usize = 64;
 
-/// The most processes whose rest waits to be read.
-const SEEN_MAX: usize = 256;
+/// How long the end waits for what is still being read.
+const READ_OUT: Duration = Duration::from_secs(1);
 /// How many generations of children are looked up at one time.
 const GENERATIONS_MAX: usize = 8;
 
@@ -58,13 +58,15 @@ pub fn spawn(
     let connector = Connector::open(settings.receive_buffer_bytes)?;
     let shared = Arc::new(Shared::new().map_err(SensorError::Setup)?);
     shared.receive_buffer.store(connector.receive_buffer() as u64, Ordering::Relaxed);
+    let (items_in, items) = bounded(WAITING_MAX);
+    let read_out = reading(&settings, &stats, &wires, &shared, items)?;
     let thread_shared = shared.clone();
     let thread = std::thread::Builder::new()
         .name("sensor".into())
         .spawn(move || {
             let budget = Budget::new(settings.realtime, &stats);
             thread_shared.realtime.store(budget.is_realtime(), Ordering::Relaxed);
-            let reader = Reader::new(settings.socket_lookup.clone()).live(budget.is_realtime());
+            let reader = Reader::new(settings.socket_lookup.clone());
             let followed = Followed::shown_in(wires.held.clone());
             Sensor {
                 settings,
@@ -74,17 +76,40 @@ pub fn spawn(
                 connector,
                 budget,
                 reader,
+                items: items_in,
                 followed,
                 sequences: Sequences::default(),
                 next_check_ns: 0,
                 at_ns: 0,
                 fresh: Vec::new(),
-                seen: VecDeque::new(),
             }
             .run();
+            // What was seen is read out; a process that does not let itself be read must not hold up the end.
+            let _ = read_out.recv_timeout(READ_OUT);
         })
         .map_err(SensorError::Setup)?;
     Ok((shared, thread))
+}
+
+/// Starts the reader's thread. When it ends, the other end of what is given back is gone.
+fn reading(
+    settings: &SensorSettings,
+    stats: &Arc<Stats>,
+    wires: &Wires,
+    shared: &Arc<Shared>,
+    items: Receiver<Item>,
+) -> Result<Receiver<()>, SensorError> {
+    let (ends, ended) = bounded(0);
+    let reading = Reading {
+        reader: Reader::new(settings.socket_lookup.clone()).live(settings.realtime),
+        wires: wires.clone(),
+        shared: shared.clone(),
+        stats: stats.clone(),
+        realtime: settings.realtime,
+        ends,
+    };
+    reading.spawn(items).map_err(SensorError::Setup)?;
+    Ok(ended)
 }
 
 struct Sensor {
@@ -95,6 +120,8 @@ struct Sensor {
     connector: Connector,
     budget: Budget,
     reader: Reader,
+    /// Everything for the engine, in order.
+    items: Sender<Item>,
     followed: Followed,
     sequences: Sequences,
     next_check_ns: u64,
@@ -102,18 +129,6 @@ struct Sensor {
     at_ns: u64,
     /// Followed since the last filter.
     fresh: Vec<Pid>,
-    /// Seen, the rest not yet read, oldest first.
-    seen: VecDeque<Seen>,
-}
-
-/// A process whose fds 0-2 have been read.
-struct Seen {
-    pid: Pid,
-    /// `None`: it had gone by then.
-    dir: Option<ProcDir>,
-    stdio: [Backing; 3],
-    at: Moment,
-    cause: Cause,
 }
 
 impl Sensor {
@@ -150,15 +165,9 @@ impl Sensor {
                 self.on_message(message);
             }
         }
-        while let Some(seen) = self.seen.pop_front() {
-            self.read_on(seen);
-        }
     }
 
-    /// First looks before full readings: between two of these, which take ten times as long, whatever has come
-    /// meanwhile gets its first look.
     fn receive(&mut self, batch: &mut Batch<BATCH, MESSAGE_MAX>) {
-        let mut read = 0;
         while !self.shared.stop.load(Ordering::Relaxed) {
             // With NETLINK_NO_ENOBUFS set there is no error; if there is one, the drop counter tells how many.
             let Ok(count) = batch.receive(self.connector.fd()) else { break };
@@ -167,20 +176,11 @@ impl Sensor {
                     self.on_message(message);
                 }
             }
-            let waiting = self.seen.pop_front();
-            // A batch that was not full has emptied the queue: asking again would only say so.
-            let idle = count < BATCH && waiting.is_none();
-            if let Some(seen) = waiting {
-                self.read_on(seen);
-                read += 1;
-            }
             self.shared.busy_since_ns.store(0, Ordering::Relaxed);
             self.budget.spend(&self.stats);
-            if read >= BATCH || self.seen.is_empty() {
-                read = 0;
-                self.apply_filter();
-            }
-            if idle {
+            self.apply_filter();
+            // A batch that was not full has emptied the queue: asking again would only say so.
+            if count < BATCH {
                 break;
             }
         }
@@ -196,24 +196,17 @@ impl Sensor {
                 self.at_ns = message.mono_ns;
                 self.on_exec(pid, message.mono_ns);
             }
-            // What follows from an exec comes before what the process did afterwards.
-            What::Fork { parent, child } if self.followed.contains(parent) || self.is_seen(parent) => {
-                self.read_on_now(parent);
+            What::Fork { parent, child } if self.followed.contains(parent) => {
                 self.stats.count(Count::Forks);
                 self.on_fork(parent, child);
             }
-            What::Exit { pid } if self.followed.contains(pid) || self.is_seen(pid) => {
-                self.read_on_now(pid);
+            What::Exit { pid } if self.followed.contains(pid) => {
                 self.followed.remove(pid);
                 self.stats.count(Count::Exits);
                 self.send(Event::Exited { pid, at: clock::now() });
             }
             What::Fork { .. } | What::Exit { .. } | What::Other => {}
         }
-    }
-
-    fn is_seen(&self, pid: Pid) -> bool {
-        self.seen.iter().any(|seen| seen.pid == pid)
     }
 
     fn on_exec(&mut self, pid: Pid, done_ns: u64) {
@@ -225,17 +218,21 @@ impl Sensor {
         }
         let followed = self.followed.contains(pid);
         match self.reader.first_look(pid) {
-            FirstLook::Nothing if !followed => {
+            FirstLook::Nothing(_) if !followed => {
                 self.stats.count(Count::LooksNothing);
                 self.look_later(pid);
             }
             FirstLook::Channel(glance) if !followed => self.suspect(pid, glance),
             FirstLook::Channel(glance) => {
-                self.look_at(pid, Cause::Exec);
-                self.suspect(pid, glance);
+                // Both need to know that it is still the same process.
+                if let Ok(process) = glance.process.try_clone() {
+                    self.suspect(pid, Glance { process, sights: glance.sights.clone() });
+                }
+                self.seen(pid, How::Glance(glance), Cause::Exec);
             }
-            FirstLook::Nothing => self.look_at(pid, Cause::Exec),
-            FirstLook::Direct(glance) => self.look_after(pid, &glance, Cause::Exec),
+            FirstLook::Nothing(Some(glance)) => self.seen(pid, How::Glance(glance), Cause::Exec),
+            FirstLook::Nothing(None) => self.seen(pid, How::Heard, Cause::Exec),
+            FirstLook::Direct(glance) => self.seen(pid, How::Glance(glance), Cause::Exec),
             FirstLook::Socket(dir) => self.look_through(dir, followed, Cause::Exec),
             FirstLook::Vanished if followed => self.send(Event::Vanished { pid, at: clock::now() }),
             FirstLook::Vanished => self.stats.lose(Loss::Vanished, 1),
@@ -250,7 +247,6 @@ impl Sensor {
             return false;
         }
         let pid = look.key.pid;
-        self.read_on_now(pid);
         self.stats.count(Count::Held);
         self.stats.count(Count::LooksHandedOn);
         self.send(Event::Look(Box::new(look)));
@@ -270,15 +266,7 @@ impl Sensor {
         }
     }
 
-    fn look_at(&mut self, pid: Pid, cause: Cause) {
-        match ProcDir::open(pid) {
-            Ok(dir) => self.look_through(dir, true, cause),
-            Err(_) => self.send(Event::Vanished { pid, at: clock::now() }),
-        }
-    }
-
-    /// Reads fds 0-2 while the process lives; what turns out not to matter is dropped here. The rest waits until
-    /// nobody waits for a first look, because it takes ten times as long.
+    /// Reads fds 0-2 by their links while the process lives; what turns out not to matter is dropped here.
     fn look_through(&mut self, dir: ProcDir, followed: bool, cause: Cause) {
         let at = clock::now();
         let (stdio, unresolved) = self.reader.stdio(&dir);
@@ -294,7 +282,7 @@ impl Sensor {
             }
             return;
         }
-        self.read_later(Seen { pid: dir.pid(), dir: Some(dir), stdio, at, cause });
+        self.seen_at(dir.pid(), How::Links(dir, stdio), at, cause);
     }
 
     /// Descriptors can move without an exec: it is looked at again a short time from now.
@@ -319,49 +307,14 @@ impl Sensor {
         }
     }
 
-    /// The sockets are known already, and the process counts as seen even if nothing else of it can be read.
-    fn look_after(&mut self, pid: Pid, glance: &Glance, cause: Cause) {
-        let at = clock::now();
-        let dir = ProcDir::of(pid, &glance.process);
-        let stdio = self.reader.stdio_after(dir.as_ref(), glance);
-        self.read_later(Seen { pid, dir, stdio, at, cause });
+    /// Hands on what had its first look, to have the rest of it read. From now on its forks and its exit matter.
+    fn seen(&mut self, pid: Pid, how: How, cause: Cause) {
+        self.seen_at(pid, how, clock::now(), cause);
     }
 
-    /// Each that waits holds a descriptor: where too many do, the oldest is read first.
-    fn read_later(&mut self, seen: Seen) {
-        if self.seen.len() >= SEEN_MAX
-            && let Some(oldest) = self.seen.pop_front()
-        {
-            self.read_on(oldest);
-        }
-        self.seen.push_back(seen);
-    }
-
-    /// Reads the rest of a process whose fds have been read, before an event that comes after its exec.
-    fn read_on_now(&mut self, pid: Pid) {
-        while let Some(place) = self.seen.iter().position(|seen| seen.pid == pid) {
-            if let Some(seen) = self.seen.remove(place) {
-                self.read_on(seen);
-            }
-        }
-    }
-
-    fn read_on(&mut self, seen: Seen) {
-        let pid = seen.pid;
-        self.shared.busy_since_ns.store(seen.at.mono_ns.max(1), Ordering::Relaxed);
-        let look = match &seen.dir {
-            Some(dir) => self.reader.rest(dir, seen.stdio, seen.at, Observation::Live, seen.cause),
-            None => Look::unread(pid, seen.stdio, seen.at, Observation::Live, seen.cause),
-        };
-        self.stats.count(Count::LooksHandedOn);
-        let gone = look.key.start == StartTime(0);
-        self.wires.held.tell_missed(&look);
-        self.send(Event::Look(Box::new(look)));
-        if gone {
-            self.send(Event::Exited { pid, at: seen.at });
-        } else {
-            self.follow(pid);
-        }
+    fn seen_at(&mut self, pid: Pid, how: How, at: Moment, cause: Cause) {
+        self.hand_on(Item::Seen(Seen { pid, how, at, cause }));
+        self.follow(pid);
     }
 
     fn on_fork(&mut self, parent: Pid, child: Pid) {
@@ -391,15 +344,16 @@ impl Sensor {
         if self.followed.apply(clock::now().mono_ns, |scope| connector.filter(scope)).is_err() {
             self.followed.apply_again();
         }
+        // While everybody is heard, nothing was missed.
+        if self.followed.is_busy() {
+            self.fresh.clear();
+        }
         for _ in 0..GENERATIONS_MAX {
             if self.fresh.is_empty() {
                 break;
             }
             for pid in std::mem::take(&mut self.fresh) {
                 self.catch_up(pid);
-            }
-            while let Some(seen) = self.seen.pop_front() {
-                self.read_on(seen);
             }
             let connector = &self.connector;
             if self.followed.apply(clock::now().mono_ns, |scope| connector.filter(scope)).is_err() {
@@ -422,8 +376,7 @@ impl Sensor {
         for child in text.split_ascii_whitespace().take(CHILDREN_MAX).filter_map(|id| id.parse::<Pid>().ok())
         {
             if !self.followed.contains(child) {
-                self.look_at(child, Cause::Fork);
-                self.follow(child);
+                self.seen(child, How::Heard, Cause::Fork);
             }
         }
     }
@@ -472,9 +425,12 @@ impl Sensor {
     }
 
     fn send(&mut self, event: Event) {
-        if let Err(TrySendError::Full(_)) = self.wires.events.try_send(event) {
-            self.stats.lose(Loss::ChannelFull, 1);
-            let _ = self.wires.sweeps.try_send(SweepRequest { everything: true });
+        self.hand_on(Item::Event(event));
+    }
+
+    fn hand_on(&mut self, item: Item) {
+        if self.items.try_send(item).is_err() {
+            self.lost(Loss::ReaderFull, 1);
         }
     }
 }

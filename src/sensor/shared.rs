@@ -17,6 +17,8 @@ pub struct Shared {
     /// What the thread is at: the time that its event or look carries, in nanoseconds of the monotonic clock, which
     /// may be long past; 0: it waits. As long as the value changes, it goes on.
     pub busy_since_ns: AtomicU64,
+    /// The same of the reader's thread.
+    pub reading_since_ns: AtomicU64,
     /// The thread is to end.
     pub stop: AtomicBool,
     /// Before it ends, it takes what has been executed so far: no other thread does.
@@ -38,6 +40,7 @@ impl Shared {
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             heard: AtomicU64::new(0),
             busy_since_ns: AtomicU64::new(0),
+            reading_since_ns: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             finish: AtomicBool::new(false),
             reopen: AtomicBool::new(false),

@@ -12,24 +12,26 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::daemon::status::Board;
-use crate::engine::program::{Catalog, Program};
+use crate::engine::program::Catalog;
 use crate::engine::relayed::discovery;
 use crate::engine::resolve::{Question, resolve};
 use crate::engine::settings::EngineSettings;
 use crate::host::glance::{Glance, Sight};
 use crate::host::live::LiveHost;
 use crate::host::proc_dir::ProcDir;
-use crate::host::reader::{FirstLook, Reader};
+use crate::host::reader::{FirstLook, Reader, Who};
 use crate::model::clock::{MILLISECOND, SECOND};
 use crate::model::event::Event;
 use crate::model::ids::Inode;
 use crate::model::look::{Cause, Look, Observation};
 use crate::model::loss::Loss;
-use crate::model::relay::{Flow, Relayed, Way};
+use crate::model::relay::{Files, Flow, Relayed, Way};
 use crate::sensor::suspect::{Settled, Suspect};
 use crate::stats::{Count, Stats};
 use crate::sys::{clock, pidfd};
 
+/// Before what is looked at, but without the rights of a real-time thread: a search may take long.
+const NICE: i32 = -10;
 /// The most shells that are looked at again.
 const WAITING_MAX: usize = 4096;
 /// When a shell that led nowhere is looked at again, after its exec. What it hangs on may connect later than it starts.
@@ -71,6 +73,8 @@ impl RelayThread {
     }
 
     fn run(self, suspects: &Receiver<Suspect>) {
+        // A single command lives for about a millisecond, and what it is joined by goes with it.
+        let _ = rustix::process::setpriority_process(None, NICE);
         let catalog = Catalog::new(&self.settings.commands, &self.settings.shells, &self.settings.ignore);
         let mut waiting: VecDeque<Waiting> = VecDeque::new();
         loop {
@@ -110,7 +114,7 @@ impl RelayThread {
             let began = again.suspect.at;
             let suspect = match self.reader.first_look(again.suspect.pid) {
                 FirstLook::Channel(Glance { process, sights }) => {
-                    Suspect { pid: again.suspect.pid, process, sights, at: clock::now() }
+                    Suspect { pid: again.suspect.pid, process, sights, at: clock::now(), who: None }
                 }
                 FirstLook::Direct(glance) => {
                     self.moved(&again.suspect, &glance);
@@ -137,69 +141,101 @@ impl RelayThread {
     }
 
     /// Looks where a suspect leads, and hands on what leads to a network. Given back if it should be looked at again.
-    fn judge(&self, suspect: Suspect, seen: Observation, catalog: &Catalog) -> Option<Suspect> {
-        let Some(dir) = ProcDir::of(suspect.pid, &suspect.process) else {
+    fn judge(&self, mut suspect: Suspect, seen: Observation, catalog: &Catalog) -> Option<Suspect> {
+        let dir = ProcDir::of(suspect.pid, &suspect.process);
+        let who = suspect.who.take().or_else(|| self.reader.who(dir.as_ref()?));
+        let Some(who) = who else {
             self.stats.lose(Loss::SuspectVanished, 1);
             return None;
         };
-        let Some((exe, comm, args)) = self.reader.who(&dir) else {
-            self.stats.lose(Loss::SuspectVanished, 1);
-            return None;
-        };
-        let program = catalog.identify(&exe, &comm, &args.list);
-        let [stdin, stdout, stderr] = &suspect.sights;
-        let output = [(1, stdout), (2, stderr)].into_iter().find(|(_, sight)| sight.channel().is_some());
-        let both = stdin.channel().is_some() && output.is_some();
-        let mut brief = Look::unread(suspect.pid, Default::default(), suspect.at, seen, Cause::Exec);
-        brief.args = args;
-        let command = output.is_some() && discovery(&brief, &program).is_some();
-        if !(both && program.is_watched()) && !command {
+        let program = catalog.identify(&who.exe, &who.stat.comm, &who.args.list);
+        let both = Suspect::both(&suspect.sights);
+        // What executes commands may execute a shell in its own place, with no sign of it but another exec.
+        let patient = both && (program.reads_commands() || program.may_become_a_shell());
+        let now = clock::now();
+        self.host.not_before(suspect.at.mono_ns);
+        if !patient && self.settled.has(&suspect.sights, now.mono_ns) {
             return None;
         }
-        let now = clock::now();
-        let patient = program.reads_commands() && both;
-        let input =
-            if stdin.channel().is_some() { self.way(&suspect, 0, stdin, Flow::In, &program) } else { None };
+        let [stdin, stdout, stderr] = &suspect.sights;
+        let output = [(1, stdout), (2, stderr)].into_iter().find(|(_, sight)| sight.channel().is_some());
+        // A command's answer is what it prints: complaints alone are none.
+        let command = stdout.channel().is_some() && discovery(&program, &who.args).is_some();
+        if !(command || both && program.is_watched()) {
+            return None;
+        }
+        let through_starters = program.reads_commands();
+        let way = |fd, sight: &Sight, flow, above| {
+            let question = Question { command: suspect.pid, flow, through_starters, above };
+            self.way(&who, (fd, sight), question, catalog)
+        };
+        let input = if both && program.is_watched() { way(0, stdin, Flow::In, false) } else { None };
         let outward = match output {
             // Without an input the output alone matters for a single command only.
-            Some((fd, sight)) if input.is_some() || command => {
-                self.way(&suspect, fd, sight, Flow::Out, &program)
-            }
+            Some((fd, sight)) if input.is_some() || command => way(fd, sight, Flow::Out, input.is_none()),
             _ => None,
         };
-        let fds = [0, 1, 2].map(|fd| match (fd, &input, &outward) {
-            (0, way, _) => way.is_some(),
-            (fd, _, Some(way)) => suspect
-                .sights
-                .get(fd)
-                .is_some_and(|sight| sight.channel().is_some_and(|(channel, _)| channel == way.first)),
-            _ => false,
-        });
-        let relayed = Relayed { input, output: outward, fds };
-        if relayed.output.is_none() && (relayed.input.is_none() || !patient) {
+        let leads = outward.is_some() && (command || input.is_some());
+        if !leads {
             self.settled.settle(&suspect.sights, now.mono_ns);
             return patient.then_some(suspect);
         }
+        let errors = stderr.channel().map(|(channel, _)| channel);
+        let fds = [
+            input.is_some(),
+            outward.as_ref().is_some_and(|way| stdout.channel().is_some_and(|(own, _)| own == way.first)),
+            outward.as_ref().is_some_and(|way| Some(way.first) == errors)
+                || (errors.is_some() && way(2, stderr, Flow::Out, input.is_none()).is_some()),
+        ];
         self.stats.count(Count::Ways);
-        let glance = Glance { process: suspect.process, sights: suspect.sights };
-        let stdio = self.reader.stdio_after(Some(&dir), &glance);
-        let mut look = self.reader.rest(&dir, stdio, suspect.at, seen, Cause::Exec);
-        look.relayed = Some(Box::new(relayed));
-        if look.key.start.0 == 0 {
-            self.stats.lose(Loss::SuspectVanished, 1);
-            return None;
-        }
+        let mut look = self.look(&suspect, &who, dir.as_ref(), seen);
+        look.relayed = Some(Box::new(Relayed { input, output: outward, fds }));
         self.send(look);
+        // Whoever ended before the sensor was told to follow it ends here.
+        if pidfd::has_ended(&suspect.process) {
+            let _ = self.events.try_send(Event::Exited { pid: suspect.pid, at: clock::now() });
+        }
         None
     }
 
+    /// The suspect as it was when its descriptors were read.
+    fn look(&self, suspect: &Suspect, who: &Who, dir: Option<&ProcDir>, seen: Observation) -> Look {
+        let stdio = self.reader.stdio_of(dir, &suspect.sights);
+        let whole = dir.map(|dir| self.reader.rest(dir, stdio.clone(), suspect.at, seen, Cause::Exec));
+        match whole.filter(|look| look.key == who.key() && !look.unread.contains(&"exe")) {
+            Some(mut look) => {
+                who.overwrite(&mut look);
+                look
+            }
+            None => self.reader.departed(who, stdio, suspect.at),
+        }
+    }
+
     /// Where one descriptor leads, unless whoever holds the socket is excused for all that it relays.
-    fn way(&self, suspect: &Suspect, fd: u32, sight: &Sight, flow: Flow, program: &Program) -> Option<Way> {
+    fn way(
+        &self,
+        who: &Who,
+        (fd, sight): (u32, &Sight),
+        question: Question,
+        catalog: &Catalog,
+    ) -> Option<Way> {
         let (channel, _) = sight.channel()?;
         self.stats.count(Count::Searches);
-        let through_starters = program.reads_commands();
-        let question = Question { command: suspect.pid, flow, through_starters };
-        let way = resolve(question, (fd, channel), &self.host)?;
+        let known = Arc::new(Files {
+            key: who.key(),
+            comm: who.stat.comm.clone(),
+            parent: who.stat.parent,
+            list: Vec::new(),
+            complete: false,
+        });
+        let way = resolve(question, (fd, channel), Some(&known), &self.host)?;
+        if way.closed {
+            // A shell makes pipes for its pipelines and closes them at once: that says nothing.
+            let relay = &way.relay.process;
+            if catalog.identify(&relay.exe, &relay.comm, &relay.args.list).shell.is_some() {
+                return None;
+            }
+        }
         let rules = self.board.rules();
         let excused = rules.excuse_relay(&way.relay, self.mount_namespace, clock::now().wall_ns).is_some();
         (!excused).then_some(way)

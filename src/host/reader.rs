@@ -100,6 +100,35 @@ pub struct Reader {
     listening: RefCell<Option<Listening>>,
 }
 
+/// Who runs: what can be read of a process soon enough, and is gone with it.
+#[derive(Clone, Debug)]
+pub struct Who {
+    /// Its id.
+    pub pid: Pid,
+    /// The program's path.
+    pub exe: Vec<u8>,
+    /// The arguments.
+    pub args: Args,
+    /// Name, parent, start.
+    pub stat: Stat,
+}
+
+impl Who {
+    /// Which life.
+    pub fn key(&self) -> ProcessKey {
+        ProcessKey { pid: self.pid, start: self.stat.start }
+    }
+
+    /// Makes a look that was taken later one of the program that ran then: the process may have executed another.
+    pub fn overwrite(&self, look: &mut Look) {
+        if look.exe.path != self.exe || look.args.list != self.args.list {
+            look.exe = Exe { path: self.exe.clone(), ..Exe::default() };
+            look.args.clone_from(&self.args);
+            look.comm.clone_from(&self.stat.comm);
+        }
+    }
+}
+
 impl Reader {
     /// A reader that tries these lookups, in order.
     pub fn new(ways: Vec<SocketLookup>) -> Self {
@@ -138,16 +167,24 @@ impl Reader {
 
     /// Fds 0-2 where a glance has told the sockets apart already; the rest by its links.
     pub fn stdio_after(&self, dir: Option<&ProcDir>, glance: &Glance) -> [Backing; 3] {
+        self.stdio_of(dir, &glance.sights)
+    }
+
+    /// The same from what was seen.
+    pub fn stdio_of(&self, dir: Option<&ProcDir>, sights: &[Sight; 3]) -> [Backing; 3] {
         let mut buffer = [MaybeUninit::uninit(); 4096];
-        [0, 1, 2].map(|fd| match glance.sights.get(fd) {
+        [0, 1, 2].map(|fd| match sights.get(fd) {
             None | Some(Sight::Closed) => Backing::Closed,
             Some(Sight::Network(socket)) if socket.listening => Backing::Listener(socket.clone()),
             Some(Sight::Network(socket)) => Backing::Network(socket.clone()),
             Some(Sight::Unix(inode)) => Backing::Unix(*inode),
             Some(Sight::OtherSocket(inode)) => Backing::OtherSocket(*inode),
-            Some(_) => match dir.and_then(|dir| dir.stdio_link(fd, &mut buffer).ok()).map(link::parse) {
+            Some(sight) => match dir.and_then(|dir| dir.stdio_link(fd, &mut buffer).ok()).map(link::parse) {
                 Some(Link::Settled(backing)) => backing,
-                _ => Backing::Unread,
+                _ => match sight {
+                    Sight::Pipe(_, inode) => Backing::Pipe(*inode),
+                    _ => Backing::Unread,
+                },
             },
         })
     }
@@ -234,23 +271,37 @@ impl Reader {
         look.credentials.login = dir.read(c"loginuid", 16).ok().and_then(|(text, _)| parse_login(&text));
         look.cwd = dir.link(c"cwd").unwrap_or_default();
         look.root = dir.link(c"root").unwrap_or_default();
-        look.namespaces = Namespaces {
-            net: dir.namespace(c"ns/net", b"net:["),
-            pid: dir.namespace(c"ns/pid", b"pid:["),
-            mnt: dir.namespace(c"ns/mnt", b"mnt:["),
-            user: dir.namespace(c"ns/user", b"user:["),
-        };
+        look.namespaces = namespaces(dir);
         look.ancestors = self.ancestors(stat.parent);
         look
     }
 
-    /// Who runs: the program's path, the name, the arguments. `None`: it has gone.
-    pub fn who(&self, dir: &ProcDir) -> Option<(Vec<u8>, Vec<u8>, Args)> {
+    /// Who runs. `None`: it has gone.
+    pub fn who(&self, dir: &ProcDir) -> Option<Who> {
+        // With the end of a process its program and arguments go first.
         let exe = dir.link(c"exe").ok()?;
         let (cmdline, more) = self.cmdlines.read(dir, ARGS_BYTES_MAX).ok()?;
-        let (comm, _) = dir.read(c"comm", 64).ok()?;
-        let comm = comm.strip_suffix(b"\n").map(<[u8]>::to_vec).unwrap_or(comm);
-        Some((exe, comm, args(&cmdline, more, ARGS_MAX)))
+        let (text, _) = dir.read(c"stat", 4096).ok()?;
+        let stat = Stat::parse(&text)?;
+        Some(Who { pid: dir.pid(), exe, args: args(&cmdline, more, ARGS_MAX), stat })
+    }
+
+    /// What is left to say of a process that has gone since it was asked who it is. It lived where its parent does.
+    pub fn departed(&self, who: &Who, stdio: [Backing; 3], at: Moment) -> Look {
+        let mut look = Look::blank(who.key(), at, Observation::Live, Cause::Exec);
+        look.stdio = stdio;
+        look.unread.extend(["status", "cwd"]);
+        (look.parent, look.pgrp, look.session) = (who.stat.parent, who.stat.pgrp, who.stat.session);
+        look.comm.clone_from(&who.stat.comm);
+        look.started_wall_ns = started_wall_ns(who.stat.start.0, at);
+        who.overwrite(&mut look);
+        if let Ok(parent) = ProcDir::open(who.stat.parent) {
+            look.cgroup = parent.read(c"cgroup", CGROUP_MAX).map(|(text, _)| text).unwrap_or_default();
+            look.root = parent.link(c"root").unwrap_or_default();
+            look.namespaces = namespaces(&parent);
+        }
+        look.ancestors = self.ancestors(who.stat.parent);
+        look
     }
 
     fn listened(&self, stdio: &[Backing; 3], dir: &ProcDir, at: Moment) -> Vec<(Inode, bool)> {
@@ -293,6 +344,15 @@ impl Reader {
             *kept = ancestors(first, &self.cmdlines);
         }
         kept.clone()
+    }
+}
+
+fn namespaces(dir: &ProcDir) -> Namespaces {
+    Namespaces {
+        net: dir.namespace(c"ns/net", b"net:["),
+        pid: dir.namespace(c"ns/pid", b"pid:["),
+        mnt: dir.namespace(c"ns/mnt", b"mnt:["),
+        user: dir.namespace(c"ns/user", b"user:["),
     }
 }
 

@@ -108,6 +108,7 @@ pub fn spawn(
                 next_check_ns: 0,
                 fresh: Vec::new(),
                 seen: VecDeque::new(),
+                suspects: VecDeque::new(),
             }
             .run();
         })
@@ -130,6 +131,8 @@ struct Sensor {
     fresh: Vec<Pid>,
     /// Seen, the rest not yet read, oldest first.
     seen: VecDeque<Seen>,
+    /// To be handed on once it is known who they are, oldest first.
+    suspects: VecDeque<Suspect>,
 }
 
 /// A process whose fds 0-2 have been read.
@@ -178,11 +181,15 @@ impl Sensor {
                 }
             }
             let waiting = self.seen.pop_front();
+            let suspect = if waiting.is_none() { self.suspects.pop_front() } else { None };
             // A batch that was not full has emptied the queue: asking again would only say so.
-            let idle = count < BATCH && waiting.is_none();
+            let idle = count < BATCH && waiting.is_none() && suspect.is_none();
             if let Some(seen) = waiting {
                 self.read_on(seen);
                 read += 1;
+            }
+            if let Some(suspect) = suspect {
+                self.suspect_on(suspect);
             }
             self.shared.busy_since_ns.store(0, Ordering::Relaxed);
             self.budget.spend(&self.stats);
@@ -273,10 +280,22 @@ impl Sensor {
     /// Somebody else may hold a network socket at the other end: whether that is so takes longer than there is here.
     fn suspect(&mut self, pid: Pid, glance: Glance) {
         let at = clock::now();
-        if self.wires.settled.has(&glance.sights, at.mono_ns) {
+        if !Suspect::both(&glance.sights) && self.wires.settled.has(&glance.sights, at.mono_ns) {
             return self.stats.count(Count::LooksSettled);
         }
-        let suspect = Suspect { pid, process: glance.process, sights: glance.sights, at };
+        let suspect = Suspect { pid, process: glance.process, sights: glance.sights, at, who: None };
+        if self.suspects.len() >= SEEN_MAX
+            && let Some(oldest) = self.suspects.pop_front()
+        {
+            self.suspect_on(oldest);
+        }
+        self.suspects.push_back(suspect);
+    }
+
+    /// A single command lives for about a millisecond: who it is has to be read here.
+    fn suspect_on(&mut self, mut suspect: Suspect) {
+        let dir = ProcDir::of(suspect.pid, &suspect.process);
+        suspect.who = dir.and_then(|dir| self.reader.who(&dir));
         match self.wires.suspects.try_send(suspect) {
             Ok(()) => self.stats.count(Count::Suspects),
             Err(_) => self.stats.lose(Loss::SuspectDropped, 1),

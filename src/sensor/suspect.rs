@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::host::glance::Sight;
+use crate::host::reader::Who;
 use crate::model::clock::Moment;
 use crate::model::ids::Pid;
 
@@ -31,6 +32,17 @@ pub struct Suspect {
     pub sights: [Sight; 3],
     /// When they were read.
     pub at: Moment,
+    /// Who it is, where that was read in time.
+    pub who: Option<Who>,
+}
+
+impl Suspect {
+    /// Whether both its input and its output are with somebody else. What leads nowhere then may lead somewhere a
+    /// moment later, for a program that waits for commands.
+    pub fn both(sights: &[Sight; 3]) -> bool {
+        let [stdin, stdout, stderr] = sights;
+        stdin.channel().is_some() && (stdout.channel().is_some() || stderr.channel().is_some())
+    }
 }
 
 /// What was found to lead nowhere a short while ago. One word a slot, so that no reader sees half of an answer; the
@@ -79,6 +91,14 @@ fn step(now_ns: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::model::ids::Inode;
+
+    #[test]
+    fn input_and_output() {
+        let (pipe, none) = (Sight::Pipe(9, Inode(1)), Sight::Device);
+        assert!(Suspect::both(&[pipe.clone(), none.clone(), pipe.clone()]));
+        assert!(!Suspect::both(&[none.clone(), pipe.clone(), pipe.clone()]));
+        assert!(!Suspect::both(&[pipe, none.clone(), none]));
+    }
 
     #[test]
     fn an_answer_holds_for_a_while() {

@@ -52,7 +52,7 @@ use crate::sensor::marks::Watched;
 use crate::sensor::settings::FanotifyMode;
 use crate::sensor::suspect::Settled;
 use crate::sensor::sweep::{self, SweepRequest, SweepWires};
-use crate::sensor::wires::Wires;
+use crate::sensor::wires::{Matters, Wires};
 use crate::spool::writer::Writer;
 use crate::stats::{Count, Stats};
 use crate::sys::limits::raise_descriptors;
@@ -116,6 +116,7 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
         sweeps: sweeps_in.clone(),
         suspects: suspects_in.clone(),
         settled: settled.clone(),
+        matters: matters(&config.engine),
         recent: recent_in,
         held: held.clone(),
     };
@@ -181,6 +182,12 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
         let _ = thread.join();
     }
     outcome
+}
+
+/// The question of the sensor about names.
+fn matters(watch: &EngineSettings) -> Matters {
+    let catalog = Catalog::new(&watch.commands, &watch.shells, &watch.ignore);
+    Arc::new(move |comm| catalog.may_be_command(comm))
 }
 
 /// The main thread's loop.

@@ -12,91 +12,14 @@
 
 mod common;
 
-use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-use common::attacker::{Listener, chosen_port};
-use common::daemon::Daemon;
+use common::attacker::Listener;
 use common::victim::Victim;
-use common::{token, wait_for};
-
-/// Where packages put programs: what an administrator has put beside them is not ordinary.
-const DEBIAN: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// One piece of ordinary work: a directory of its own, and the ports that it uses.
-struct Work {
-    directory: tempfile::TempDir,
-    ports: Vec<u16>,
-}
-
-impl Work {
-    fn new() -> Self {
-        Daemon::shared();
-        let directory = tempfile::Builder::new().prefix(&token()).tempdir().unwrap();
-        Self { directory, ports: Vec::new() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn port(&mut self) -> u16 {
-        let port = chosen_port();
-        self.ports.push(port);
-        port
-    }
-
-    /// Writes a file of the work.
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        fs::write(self.path(name), text).unwrap();
-        self.path(name)
-    }
-
-    /// Runs a line of bash in the directory; it has to end well.
-    fn bash(&self, line: &str) -> Output {
-        let output = Command::new("/bin/bash")
-            .args(["-euo", "pipefail", "-c", line])
-            .current_dir(self.directory.path())
-            .env("PATH", DEBIAN)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let (said, wrong) =
-            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{line}\nstdout: {said}\nstderr: {wrong}");
-        output
-    }
-
-    fn started(&self, program: &str, arguments: &[&str]) -> Victim {
-        let mut command = Command::new(program);
-        command.args(arguments).current_dir(self.directory.path()).env("PATH", DEBIAN);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Victim::spawn(command)
-    }
-
-    /// No finding is about this work.
-    fn stays_quiet(self) {
-        let daemon = Daemon::shared();
-        daemon.judged();
-        let directory = self.directory.path().to_str().unwrap().to_owned();
-        let own = |record: &common::finding::Finding| {
-            let ports = [record.own_port(), record.peer_port()];
-            self.ports.iter().any(|port| ports.contains(&Some(*port))) || record.mentions(&directory)
-        };
-        let found: Vec<_> = daemon.place().findings().into_iter().filter(own).collect();
-        let briefs: Vec<_> = found.iter().map(common::finding::Finding::brief).collect();
-        assert!(found.is_empty(), "ordinary work gave a finding:\n{}", briefs.join("\n"));
-    }
-}
-
-fn answers(port: u16) {
-    wait_for("the service answers", || TcpStream::connect(("127.0.0.1", port)).ok());
-}
+use common::work::{Sshd, Work, answers};
 
 /// The guard itself: an attack in the directory of a piece of work is not quiet.
 #[test]
@@ -112,39 +35,6 @@ fn the_guard_sees_an_attack() {
     work.bash(&line);
     let quiet = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work.stays_quiet()));
     assert!(quiet.is_err(), "a tethered shell went by unseen");
-}
-
-/// sshd on a loopback port, with keys made for it, and a client configuration that reaches it as host `box`.
-struct Sshd {
-    config: PathBuf,
-    _server: Victim,
-}
-
-impl Sshd {
-    fn new(work: &mut Work) -> Self {
-        let port = work.port();
-        work.bash("ssh-keygen -q -t ed25519 -N '' -f host; ssh-keygen -q -t ed25519 -N '' -f user; cp user.pub keys");
-        fs::create_dir_all("/run/sshd").unwrap();
-        let here = work.directory.path().display().to_string();
-        let server = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey {here}/host\nAuthorizedKeysFile {here}/keys\n\
-             PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n\
-             Subsystem sftp internal-sftp\n"
-        );
-        let client = format!(
-            "Host box\n HostName 127.0.0.1\n Port {port}\n User root\n IdentityFile {here}/user\n IdentitiesOnly yes\n\
-             StrictHostKeyChecking no\n UserKnownHostsFile {here}/known\n LogLevel ERROR\n BatchMode yes\n"
-        );
-        let server = work.write("sshd_config", &server);
-        let config = work.write("ssh_config", &client);
-        let server = work.started("/usr/sbin/sshd", &["-D", "-e", "-f", server.to_str().unwrap()]);
-        answers(port);
-        Self { config, _server: server }
-    }
-
-    fn ssh(&self) -> String {
-        format!("ssh -F {}", self.config.display())
-    }
 }
 
 #[test]
@@ -370,43 +260,6 @@ fn services_that_log_to_a_unix_socket() {
     let mut said = String::new();
     log.read_to_string(&mut said).unwrap();
     assert!(said.contains("uid=0"), "{said}");
-    work.stays_quiet();
-}
-
-/// An editor or agent that keeps a shell open on a socketpair, while it has a network connection of its own.
-#[test]
-fn a_shell_on_a_socketpair() {
-    require!("bash");
-    let mut work = Work::new();
-    let listener = Listener::tcp();
-    work.ports.push(listener.port());
-    let unrelated = TcpStream::connect(("127.0.0.1", listener.port())).unwrap();
-    let (mut mine, theirs) = UnixStream::pair().unwrap();
-    let stdio = || Stdio::from(OwnedFd::from(theirs.try_clone().unwrap()));
-    let mut command = Command::new("/bin/sh");
-    command.current_dir(work.directory.path()).stdin(stdio()).stdout(stdio()).stderr(stdio());
-    let mut shell = Victim::spawn(command);
-    drop(theirs);
-    mine.write_all(b"id -u; ls\nexit\n").unwrap();
-    assert!(shell.wait().success());
-    drop(unrelated);
-    work.stays_quiet();
-}
-
-/// As a container runtime's exec: a shell with pipes on all three descriptors.
-#[test]
-fn a_shell_on_pipes() {
-    require!("bash");
-    let work = Work::new();
-    let mut shell = Command::new("/bin/sh")
-        .current_dir(work.directory.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    shell.stdin.take().unwrap().write_all(b"id; cat /etc/hostname; ls | sort\n").unwrap();
-    assert!(shell.wait_with_output().unwrap().status.success());
     work.stays_quiet();
 }
 

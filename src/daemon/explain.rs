@@ -117,8 +117,8 @@ fn descriptors(told: &mut Explanation, judge: &Judge, look: &Look, rules: &RuleS
         let sight = sights.as_ref().and_then(|glance| glance.sights.get(fd as usize));
         let Some((channel, _)) = sight.and_then(Sight::channel) else { continue };
         let flow = if fd == 0 { Flow::In } else { Flow::Out };
-        let question = Question { command: look.key.pid, flow, through_starters: patient };
-        let Some(way) = resolve(question, (fd, channel), &judge.host) else {
+        let question = Question { command: look.key.pid, flow, through_starters: patient, above: false };
+        let Some(way) = resolve(question, (fd, channel), None, &judge.host) else {
             told.say(&heading, "leads to no network socket".into());
             continue;
         };

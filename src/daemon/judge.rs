@@ -9,20 +9,20 @@ use crate::config::Config;
 use crate::daemon::lookout::host_mount_namespace;
 use crate::engine::disguise::program_of;
 use crate::engine::policy::RuleSet;
-use crate::engine::program::{Catalog, Program};
+use crate::engine::program::Catalog;
 use crate::engine::relayed::discovery;
 use crate::engine::resolve::{Question, resolve};
-use crate::host::glance::{Glance, Sight};
+use crate::host::glance::Sight;
 use crate::host::live::LiveHost;
 use crate::host::proc_dir::ProcDir;
 use crate::host::reader::Reader;
 use crate::model::ids::Inode;
 use crate::model::look::{Cause, Look, Observation};
 use crate::model::loss::Loss;
-use crate::model::relay::{Flow, Relayed, Way};
+use crate::model::relay::{Files, Flow, Relayed, Way};
 use crate::sensor::suspect::{Settled, Suspect};
 use crate::stats::{Count, Stats};
-use crate::sys::clock;
+use crate::sys::{clock, pidfd};
 
 /// What became of a suspect.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ pub enum Judged {
     Harmless,
     /// A shell that leads nowhere yet: what it hangs on may connect later than it starts.
     LeadsNowhere(Suspect),
-    /// It leads to a network.
-    Tied(Box<Look>),
+    /// It leads to a network; whether it has ended by now.
+    Tied(Box<Look>, bool),
 }
 
 /// Judges suspects.
@@ -67,114 +67,126 @@ impl Judge {
     }
 
     /// Looks where a suspect leads.
-    pub fn judge(&self, suspect: Suspect, rules: &RuleSet) -> Judged {
-        let cause = if suspect.seen == Observation::Swept { Cause::Sweep } else { Cause::Exec };
-        let Some(dir) = ProcDir::of(suspect.pid, &suspect.process) else { return self.vanished() };
-        let [stdin, stdout, stderr] = &suspect.sights;
-        let output = [(1, stdout), (2, stderr)].into_iter().find(|(_, sight)| sight.channel().is_some());
-        let both = stdin.channel().is_some() && output.is_some();
-        // Of an output alone only some commands matter, and the name tells enough at a tenth of the cost.
-        if !both {
-            let Ok((comm, _)) = dir.read(c"comm", 64) else { return self.vanished() };
-            if !self.catalog.may_be_command(comm.trim_ascii_end()) {
-                self.settle_if_busy(&suspect, output);
-                return Judged::Harmless;
-            }
+    pub fn judge(&self, mut suspect: Suspect, rules: &RuleSet) -> Judged {
+        let dir = ProcDir::of(suspect.pid, &suspect.process);
+        if suspect.probe {
+            self.settle(&suspect);
+            return Judged::Harmless;
         }
-        let Some(brief) = self.reader.who(&dir, suspect.at, suspect.seen, cause) else {
-            return self.vanished();
+        let cause = if suspect.seen == Observation::Swept { Cause::Sweep } else { Cause::Exec };
+        let read = |dir: &ProcDir| self.reader.who(dir, suspect.at, suspect.seen, cause);
+        let Some(brief) = suspect.who.take().map(|who| *who).or_else(|| read(dir.as_ref()?)) else {
+            self.stats.lose(Loss::SuspectVanished, 1);
+            return Judged::Harmless;
         };
+        let [stdin, stdout, stderr] = &suspect.sights;
+        let both = Suspect::both(&suspect.sights);
         let program = if both {
             program_of(&self.catalog, &brief, &self.host)
         } else {
             self.catalog.identify(&brief.exe.path, &brief.comm, &brief.args.list)
         };
-        let command = output.is_some() && discovery(&brief, &program).is_some();
+        // What executes commands may execute a shell in its own place, with no sign of it but another exec.
+        let patient = both && (program.reads_commands() || program.may_become_a_shell());
+        let asked_ns = clock::now().mono_ns;
+        self.host.not_before(suspect.at.mono_ns);
+        if !patient && self.settled.has(&suspect.sights, asked_ns) {
+            return Judged::Harmless;
+        }
+        let output = [(1, stdout), (2, stderr)].into_iter().find(|(_, sight)| sight.channel().is_some());
+        // A command's answer is what it prints: complaints alone are none.
+        let command = stdout.channel().is_some() && discovery(&program, &brief.args).is_some();
         if !(command || both && program.is_watched()) {
             return Judged::Harmless;
         }
-        let patient = both && program.reads_commands();
-        let asked_ns = clock::now().mono_ns;
-        let input = match stdin.channel() {
-            Some(_) => self.way(&suspect, 0, stdin, Flow::In, &program, rules),
-            None => None,
+        let way = |fd, sight: &Sight, flow, above| {
+            let through_starters = program.reads_commands();
+            let question = Question { command: suspect.pid, flow, through_starters, above };
+            self.way(&brief, (fd, sight), question, rules)
         };
+        let input = if both && program.is_watched() { way(0, stdin, Flow::In, false) } else { None };
         let outward = match output {
             // Without an input the output alone matters for a single command only.
-            Some((fd, sight)) if input.is_some() || command => {
-                self.way(&suspect, fd, sight, Flow::Out, &program, rules)
-            }
+            Some((fd, sight)) if input.is_some() || command => way(fd, sight, Flow::Out, input.is_none()),
             _ => None,
         };
-        if outward.is_none() && (input.is_none() || !patient) {
+        if outward.is_none() {
             self.settled.settle(&suspect.sights, asked_ns);
             return if patient { Judged::LeadsNowhere(suspect) } else { Judged::Harmless };
         }
-        self.tied(suspect, &dir, brief, input, outward)
-    }
-
-    fn vanished(&self) -> Judged {
-        self.stats.lose(Loss::SuspectVanished, 1);
-        Judged::Harmless
+        let leads = |sight: &Sight| {
+            let channel = sight.channel().map(|(channel, _)| channel);
+            outward.as_ref().is_some_and(|way| channel == Some(way.first))
+        };
+        let errors = leads(stderr)
+            || (stderr.channel().is_some() && way(2, stderr, Flow::Out, input.is_none()).is_some());
+        let fds = [input.is_some(), leads(stdout), errors];
+        self.tied(suspect, dir.as_ref(), brief, Relayed { input, output: outward, fds })
     }
 
     /// Where many harmless processes come on the same descriptors, finding out once that those lead nowhere spares the
     /// sensor handing on the next ones.
-    fn settle_if_busy(&self, suspect: &Suspect, output: Option<(u32, &Sight)>) {
-        let Some((fd, (channel, _))) = output.and_then(|(fd, sight)| Some((fd, sight.channel()?))) else {
-            return;
-        };
-        if !self.settled.is_busy(&suspect.sights) {
-            return;
-        }
+    fn settle(&self, suspect: &Suspect) {
+        let [_, stdout, stderr] = &suspect.sights;
+        let output =
+            [(1, stdout), (2, stderr)].into_iter().find_map(|(fd, sight)| Some((fd, sight.channel()?.0)));
+        let Some((fd, channel)) = output else { return };
         let asked_ns = clock::now().mono_ns;
-        let question = Question { command: suspect.pid, flow: Flow::Out, through_starters: true };
+        let question =
+            Question { command: suspect.pid, flow: Flow::Out, through_starters: true, above: false };
         self.stats.count(Count::Searches);
-        if resolve(question, (fd, channel), &self.host).is_none() {
+        if resolve(question, (fd, channel), None, &self.host).is_none() {
             self.settled.settle(&suspect.sights, asked_ns);
         }
     }
 
     /// Reads the rest of a process that leads to a network.
-    fn tied(
-        &self,
-        suspect: Suspect,
-        dir: &ProcDir,
-        brief: Look,
-        input: Option<Way>,
-        output: Option<Way>,
-    ) -> Judged {
+    fn tied(&self, suspect: Suspect, dir: Option<&ProcDir>, brief: Look, relayed: Relayed) -> Judged {
         self.stats.count(Count::Ways);
-        let leads = |fd: usize, way: &Option<Way>| {
-            let channel = suspect.sights.get(fd).and_then(Sight::channel);
-            way.as_ref().is_some_and(|way| channel.is_some_and(|(channel, _)| channel == way.first))
-        };
-        let fds = [leads(0, &input), leads(1, &output), leads(2, &output)];
-        let glance = Glance { process: suspect.process, sights: suspect.sights };
-        let stdio = self.reader.stdio_after(Some(dir), &glance);
-        let mut look = self.reader.rest(dir, stdio.clone(), suspect.at, suspect.seen, brief.cause);
-        if look.key.start != brief.key.start || look.exe.path.is_empty() {
+        let stdio = self.reader.stdio_after(dir, &suspect.sights);
+        let read = |dir| self.reader.rest(dir, stdio.clone(), suspect.at, suspect.seen, brief.cause);
+        let whole =
+            dir.map(read).filter(|look| look.key.start == brief.key.start && !look.exe.path.is_empty());
+        let mut look = match whole {
+            Some(mut look) => {
+                // It may have executed another program meanwhile: that has a look of its own.
+                if look.exe.path != brief.exe.path || look.args != brief.args {
+                    (look.exe, look.args, look.comm) = (brief.exe, brief.args, brief.comm);
+                }
+                look
+            }
             // It ended during the search; what it was had been read before.
-            look = self.reader.rest_without_it(brief, stdio);
-        }
-        look.relayed = Some(Box::new(Relayed { input, output, fds }));
-        Judged::Tied(Box::new(look))
+            None => self.reader.rest_without_it(brief, stdio.clone()),
+        };
+        look.relayed = Some(Box::new(relayed));
+        Judged::Tied(Box::new(look), pidfd::has_ended(&suspect.process))
     }
 
     /// Where one descriptor leads, unless whoever holds the socket is excused for all that it relays.
     fn way(
         &self,
-        suspect: &Suspect,
-        fd: u32,
-        sight: &Sight,
-        flow: Flow,
-        program: &Program,
+        brief: &Look,
+        (fd, sight): (u32, &Sight),
+        question: Question,
         rules: &RuleSet,
     ) -> Option<Way> {
         let (channel, _) = sight.channel()?;
         self.stats.count(Count::Searches);
-        let question = Question { command: suspect.pid, flow, through_starters: program.reads_commands() };
-        let way = resolve(question, (fd, channel), &self.host)?;
+        let known = Arc::new(Files {
+            key: brief.key,
+            comm: brief.comm.clone(),
+            parent: brief.parent,
+            list: Vec::new(),
+            complete: false,
+        });
+        let way = resolve(question, (fd, channel), Some(&known), &self.host)?;
+        if way.closed {
+            // A shell makes pipes for its pipelines and closes them at once: that says nothing.
+            let relay = &way.relay.process;
+            if self.catalog.identify(&relay.exe, &relay.comm, &relay.args.list).shell.is_some() {
+                return None;
+            }
+        }
         let excused = rules.excuse_relay(&way.relay, self.mount_namespace, clock::now().wall_ns).is_some();
         (!excused).then_some(way)
     }

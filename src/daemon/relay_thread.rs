@@ -25,6 +25,8 @@ use crate::sensor::suspect::Suspect;
 use crate::stats::Count;
 use crate::sys::{clock, pidfd};
 
+/// Before what is looked at, but without the rights of a real-time thread: a search may take long.
+const NICE: i32 = -10;
 /// The most shells that are looked at again.
 const SHELLS_MAX: usize = 4096;
 /// The most other processes that are.
@@ -72,6 +74,8 @@ impl RelayThread {
     }
 
     fn run(self, suspects: &Receiver<Suspect>) {
+        // A single command lives for about a millisecond, and what it is joined by goes with it.
+        let _ = rustix::process::setpriority_process(None, NICE);
         let mut shells: VecDeque<Again<Suspect>> = VecDeque::new();
         let mut others: VecDeque<Again<Pid>> = VecDeque::new();
         let mut looked_ns = 0;
@@ -107,8 +111,13 @@ impl RelayThread {
         match self.judge.judge(suspect, &self.board.rules()) {
             Judged::Harmless => None,
             Judged::LeadsNowhere(suspect) => Some(suspect),
-            Judged::Tied(look) => {
+            Judged::Tied(look, ended) => {
+                let pid = look.key.pid;
                 self.send(look);
+                // Whoever ended before the sensor was told to follow it ends here.
+                if ended && self.events.try_send(Event::Exited { pid, at: clock::now() }).is_err() {
+                    self.judge.stats.lose(Loss::ChannelFull, 1);
+                }
                 None
             }
         }
@@ -128,8 +137,8 @@ impl RelayThread {
             self.judge.stats.count(Count::SecondLooks);
             let pid = again.what.pid;
             let still = match self.judge.reader.first_look(pid) {
-                FirstLook::Channel(Glance { process, sights }) => {
-                    self.hear(Suspect { pid, process, sights, at: clock::now(), seen: Observation::Swept })
+                FirstLook::Channel(glance) => {
+                    self.hear(Suspect::new(pid, glance, clock::now(), Observation::Swept))
                 }
                 FirstLook::Direct(glance) => {
                     self.moved(pid, &glance);
@@ -177,7 +186,7 @@ impl RelayThread {
     fn moved(&self, pid: Pid, glance: &Glance) {
         let Some(dir) = ProcDir::of(pid, &glance.process) else { return };
         let reader = &self.judge.reader;
-        let stdio = reader.stdio_after(Some(&dir), glance);
+        let stdio = reader.stdio_after(Some(&dir), &glance.sights);
         let look = reader.rest(&dir, stdio, clock::now(), Observation::Swept, Cause::Sweep);
         if look.key.start.0 > 0 {
             self.send(Box::new(look));

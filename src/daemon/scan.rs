@@ -52,7 +52,7 @@ pub fn scan(config: &Config) -> Result<ScanReport, DaemonError> {
         match found {
             Found::Look(look) => keep(&mut engine, Event::Look(look)),
             Found::Suspect(suspect) => {
-                if let Judged::Tied(look) = judge.judge(suspect, &rules) {
+                if let Judged::Tied(look, _) = judge.judge(suspect, &rules) {
                     keep(&mut engine, Event::Look(look));
                 }
             }

@@ -167,7 +167,10 @@ impl Incident {
 
     /// A process met a row: it becomes the subject if that is worse than what was known.
     pub fn raise(&mut self, judgement: Judgement, subject: &Arc<Look>) {
-        if judgement.severity > self.judgement.severity {
+        // A shell says more than the command that the tool executed to start it.
+        let shell = (self.judgement.row, judgement.row) == (Row::RelayedByTool, Row::RelayedShell)
+            && judgement.severity == self.judgement.severity;
+        if shell || judgement.severity > self.judgement.severity {
             self.judgement = judgement;
             self.subject = subject.clone();
             self.dirty = true;

@@ -227,7 +227,7 @@ impl Engine {
             }
         };
         // Found to be relayed only after its look had been handed on: it is counted already where it was.
-        let same = own.as_ref().filter(|own| look.relayed.is_some() && own.is_as(&look));
+        let same = own.as_ref().filter(|own| look.relayed.is_some() && own.runs(&look));
         let again = same.map(|own| own.incidents.clone()).unwrap_or_default();
         if let Some(own) = own {
             self.left(&own, look.at);

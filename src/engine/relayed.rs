@@ -14,7 +14,7 @@ use crate::host::Host;
 use crate::model::clock::{Moment, SECOND};
 use crate::model::detection::{Detection, Row, Severity};
 use crate::model::ids::FindingId;
-use crate::model::look::Look;
+use crate::model::look::{Args, Look};
 use crate::model::loss::Loss;
 use crate::model::relay::{Relayed, Way};
 use crate::model::stdio::{Backing, Tether, TetherKind};
@@ -136,6 +136,11 @@ impl Engine {
             });
             judgement.evidence.push("their input comes from it too".into());
         }
+        if way.closed {
+            judgement.evidence.push(
+                "the command and its channel had gone by then: the relay is its parent, which holds the socket".into(),
+            );
+        }
         if way.relay.sockets > 1 {
             judgement
                 .evidence
@@ -180,19 +185,19 @@ fn met<'a>(look: &Look, program: &Program, relayed: &'a Relayed, catalog: &Catal
     // What the relay starts because it was told to, it was told a moment before. A connection that has been silent has
     // nothing to do with it.
     let told = |way: &&Way| way.heard_ms.is_none_or(|ms| ms <= TOLD_MS);
-    match (output.filter(above).filter(told), discovery(look, program)) {
+    match (output.filter(above).filter(told).filter(|_| relayed.fds[1]), discovery(program, &look.args)) {
         (Some(way), Some(name)) => Met::Command(name, way),
         _ => Met::Nothing,
     }
 }
 
 /// The name of the command, if it is one of discovery or transfer: of a shell with `-c`, its first word.
-pub fn discovery(look: &Look, program: &Program) -> Option<String> {
+pub fn discovery(program: &Program, args: &Args) -> Option<String> {
     let name = match &program.shell {
         None => program.name.clone(),
         Some(shell) if shell.reads_stdin => return None,
         Some(_) => {
-            let mut args = look.args.list.iter().skip(1);
+            let mut args = args.list.iter().skip(1);
             args.find(|arg| arg.starts_with(b"-") && !arg.starts_with(b"--") && arg.contains(&b'c'))?;
             let word = args.next()?.split(|b| b.is_ascii_whitespace() || b";|&<>()".contains(b)).next()?;
             String::from_utf8_lossy(crate::model::look::base_name(word)).into_owned()

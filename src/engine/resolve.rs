@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::host::Host;
 use crate::model::ids::Pid;
-use crate::model::relay::{Channel, End, FileKind, Files, Flow, Way};
+use crate::model::relay::{Channel, End, FileKind, Files, Flow, OpenFile, Way};
 use crate::model::socket::Socket;
 use crate::model::stdio::{Backing, Hop};
 
@@ -16,6 +16,8 @@ use crate::model::stdio::{Backing, Hop};
 pub const HOPS_MAX: usize = 6;
 /// The most channels of one process that are followed on.
 const BRANCHES_MAX: usize = 16;
+/// How far up a command's ancestors are asked.
+const LINE_MAX: usize = 8;
 /// The most processes asked in one search.
 const PROCESSES_MAX: usize = 1024;
 
@@ -29,16 +31,36 @@ pub struct Question {
     /// Also count a socket whose holder was started by a process in between: a program that starts ssh for its own
     /// connection is no relay of its other children, but a shell that waits for commands at its far end is one.
     pub through_starters: bool,
+    /// Only among the command's ancestors. A program that runs one command after another and reads what they print is
+    /// their parent or further up, and there are many more such commands than shells that wait.
+    pub above: bool,
 }
 
-/// Finds the nearest way from the channel on a command's descriptor to a network socket.
-pub fn resolve(question: Question, first: (u32, Channel), host: &impl Host) -> Option<Way> {
-    let command = host.files(question.command)?;
-    let near = host.relatives(question.command);
+/// Finds the nearest way from the channel on a command's descriptor to a network socket. `known` is the command as it
+/// was, without its open files, for when it has gone by now.
+pub fn resolve(
+    question: Question,
+    first: (u32, Channel),
+    known: Option<&Arc<Files>>,
+    host: &impl Host,
+) -> Option<Way> {
+    let same = |files: &Arc<Files>| known.is_none_or(|known| known.key == files.key);
+    let lives = host.files(question.command).filter(same);
+    let gone = lives.is_none();
+    let command = lives.or_else(|| known.cloned())?;
+    let near = if question.above {
+        line(command.parent, host)
+    } else if gone {
+        let mut near = vec![command.parent];
+        near.extend(host.relatives(command.parent));
+        near
+    } else {
+        host.relatives(question.command)
+    };
     let mut search = Search { question, host, near, left: PROCESSES_MAX, seen: HashSet::new() };
     let start = Hop {
         process: command.key,
-        comm: command.comm.clone(),
+        comm: known.unwrap_or(&command).comm.clone(),
         fds: vec![first.0],
         backing: backing(first.1, End::Slave),
     };
@@ -56,10 +78,51 @@ pub fn resolve(question: Question, first: (u32, Channel), host: &impl Host) -> O
     while let Some(step) = queue.pop_front() {
         if let Some(Reached { hops, holder, socket, heard_ms }) = search.across(&step, &mut queue) {
             let relay = Arc::new(host.relay(&holder)?);
-            return Some(Way { hops, socket, heard_ms, relay, first: first.1 });
+            return Some(Way { hops, socket, heard_ms, relay, first: first.1, closed: false });
         }
     }
-    None
+    // It may have ended while it was asked for.
+    let gone = gone || known.is_some_and(|known| !host.alive(known.key));
+    if gone && question.flow == Flow::Out { closed(&command, first, host) } else { None }
+}
+
+/// A process and those above it.
+fn line(from: Pid, host: &impl Host) -> Vec<Pid> {
+    let mut line = Vec::new();
+    let mut pid = from;
+    while pid.0 > 1 && line.len() < LINE_MAX {
+        line.push(pid);
+        let Some(files) = host.files(pid) else { break };
+        pid = files.parent;
+    }
+    line
+}
+
+/// The way of a command that has gone, and the channel with it: nobody but its parent can have made that and closed it
+/// as soon as there was no more to read, as popen does. Not where the parent has the channel as its own stdio.
+fn closed(command: &Files, first: (u32, Channel), host: &impl Host) -> Option<Way> {
+    let parent = host.files(command.parent)?;
+    let has = |file: &OpenFile| matches!(file.kind, FileKind::Channel(channel, _) if channel == first.1);
+    if parent.list.iter().any(has) {
+        return None;
+    }
+    let (fd, socket, heard_ms) = likeliest(&parent)?;
+    let relay = Arc::new(host.relay(&parent)?);
+    let hop =
+        |of: &Files, fd, backing| Hop { process: of.key, comm: of.comm.clone(), fds: vec![fd], backing };
+    let hops = vec![
+        hop(command, first.0, backing(first.1, End::Slave)),
+        hop(&parent, fd, Backing::Network(socket.clone())),
+    ];
+    Some(Way { hops, socket, heard_ms, relay, first: first.1, closed: true })
+}
+
+/// Of several sockets the likeliest is the one that bytes came in on last, and then the newest: cookies count up.
+fn likeliest(holder: &Files) -> Option<(u32, Arc<Socket>, Option<u32>)> {
+    let found = holder
+        .networks()
+        .min_by_key(|(fd, socket, heard)| (heard.unwrap_or(0), std::cmp::Reverse((socket.cookie, *fd))));
+    found.map(|(fd, socket, heard)| (fd, socket.clone(), heard))
 }
 
 /// One end that has been reached; the far end comes next.
@@ -100,13 +163,7 @@ impl<H: Host> Search<'_, H> {
                 fds,
                 backing: backing(far, end),
             });
-            // Of several sockets the likeliest is the one that bytes came in on last, and then the newest: cookies
-            // count up.
-            let likeliest = holder.networks().min_by_key(|(fd, socket, heard)| {
-                (heard.unwrap_or(0), std::cmp::Reverse((socket.cookie, *fd)))
-            });
-            if let Some((fd, socket, heard_ms)) = likeliest {
-                let socket = socket.clone();
+            if let Some((fd, socket, heard_ms)) = likeliest(&holder) {
                 hops.push(Hop {
                     process: holder.key,
                     comm: holder.comm.clone(),
@@ -152,7 +209,7 @@ impl<H: Host> Search<'_, H> {
         for pid in self.near.clone() {
             found.extend(self.holds(pid, step, far));
         }
-        if found.is_empty() {
+        if found.is_empty() && !self.question.above {
             for pid in self.host.holders(far) {
                 if !self.near.contains(&pid) {
                     found.extend(self.holds(pid, step, far));

@@ -66,13 +66,13 @@ fn ask(
     flow: Flow,
     through_starters: bool,
 ) -> Option<(u32, usize)> {
-    let question = Question { command: Pid(command), flow, through_starters };
+    let question = Question { command: Pid(command), flow, through_starters, above: false };
     let files = host.files.get(&Pid(command)).unwrap().clone();
     let channel = files.list.iter().find_map(|file| match file.kind {
         FileKind::Channel(channel, _) if file.fd == fd => Some(channel),
         _ => None,
     })?;
-    let way = resolve(question, (fd, channel), host)?;
+    let way = resolve(question, (fd, channel), None, host)?;
     assert_eq!(way.hops.last().map(|hop| hop.process.pid), Some(way.relay.process.key.pid));
     Some((way.relay.process.key.pid.0, way.hops.len()))
 }
@@ -137,7 +137,7 @@ fn loops_end() {
 
 #[test]
 fn the_chain_is_bounded() {
-    let mut chain: Vec<(u32, u32, Vec<Open>)> = vec![(10, 1, vec![(0, reads(100))])];
+    let mut chain = vec![(10, 1, vec![(0, reads(100))])];
     for i in 0..20u64 {
         let pid = 11 + u32::try_from(i).unwrap();
         chain.push((pid, 1, vec![(1, writes(100 + i)), (0, reads(101 + i))]));
@@ -157,4 +157,55 @@ fn a_listener_is_no_relay() {
     let listener = FileKind::network(Socket { listening: true, ..Socket::clone(&socket) });
     let host = host(&[(10, 1, &[(3, listener), (4, writes(5))]), (11, 10, &[(0, reads(5))])]);
     assert_eq!(ask(&host, 11, 0, Flow::In, false), None);
+}
+
+/// A command that has gone, with its channel or without.
+fn ask_gone(host: &ScriptedHost, parent: u32, flow: Flow) -> Option<Way> {
+    let key = ProcessKey { pid: Pid(50), start: StartTime(50) };
+    let known = Files { key, comm: b"id".to_vec(), parent: Pid(parent), list: Vec::new(), complete: false };
+    let question = Question { command: Pid(50), flow, through_starters: false, above: false };
+    resolve(question, (1, pipe(7)), Some(&Arc::new(known)), host)
+}
+
+#[test]
+fn a_command_that_has_gone() {
+    // Its parent still reads what it printed.
+    let open = host(&[(10, 1, &[(3, network(70)), (4, reads(7))])]);
+    let way = ask_gone(&open, 10, Flow::Out).unwrap();
+    assert_eq!((way.relay.process.key.pid, way.hops.len(), way.closed), (Pid(10), 3, false));
+    // It has read all and closed the pipe.
+    let shut = host(&[(10, 1, &[(3, network(70)), (4, reads(8))])]);
+    let way = ask_gone(&shut, 10, Flow::Out).unwrap();
+    assert_eq!((way.relay.process.key.pid, way.hops.len(), way.closed), (Pid(10), 2, true));
+    assert!(ask_gone(&shut, 10, Flow::In).is_none(), "where its input came from cannot be told");
+    // What the parent prints to as well was not made for the command, and a parent without a socket is no relay.
+    let own = host(&[(10, 1, &[(1, writes(7)), (3, network(70))])]);
+    assert!(ask_gone(&own, 10, Flow::Out).is_none());
+    assert!(ask_gone(&host(&[(10, 1, &[])]), 10, Flow::Out).is_none());
+    // Another process has its id by now.
+    let other = host(&[(10, 1, &[(3, network(70)), (4, reads(7))]), (50, 1, &[(1, writes(9))])]);
+    let mut reused = other.clone();
+    reused.files.insert(Pid(50), {
+        let mut files = Files::clone(&other.files[&Pid(50)]);
+        files.key.start = StartTime(99);
+        Arc::new(files)
+    });
+    assert_eq!(ask_gone(&reused, 10, Flow::Out).map(|way| way.relay.process.key.pid), Some(Pid(10)));
+}
+
+#[test]
+fn only_above() {
+    let host = host(&[
+        (9, 1, &[(3, network(70)), (4, reads(5))]),
+        (10, 9, &[]),
+        (11, 10, &[(1, writes(5))]),
+        (12, 10, &[(1, writes(6))]),
+        (13, 10, &[(0, reads(6)), (3, network(71))]),
+    ]);
+    let search = |command, channel, above| {
+        let question = Question { command: Pid(command), flow: Flow::Out, through_starters: false, above };
+        resolve(question, (1, pipe(channel)), None, &host).map(|way| way.relay.process.key.pid.0)
+    };
+    assert_eq!((search(11, 5, true), search(11, 5, false)), (Some(9), Some(9)));
+    assert_eq!((search(12, 6, true), search(12, 6, false)), (None, Some(13)));
 }

@@ -33,8 +33,12 @@ pub struct Life {
 impl Life {
     /// Whether a look shows what is known already.
     pub fn is_as(&self, look: &Look) -> bool {
+        self.runs(look) && self.stdio == look.stdio
+    }
+
+    /// Whether it runs the program that a look shows.
+    pub fn runs(&self, look: &Look) -> bool {
         self.program.as_ref().is_some_and(|(exe, args)| *exe == look.exe.path && *args == look.args.list)
-            && self.stdio == look.stdio
     }
 }
 

@@ -3,7 +3,7 @@
 //! Owns: answering [`Host`] from `/proc`, and remembering for a short while what is dear to ask. Must not own: reading
 //! processes (`reader`), which the sensors do themselves.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -41,6 +41,8 @@ pub struct LiveHost {
     undertaker: Option<Undertaker>,
     cmdlines: Cmdlines,
     files: RefCell<HashMap<Pid, (u64, Arc<Files>)>>,
+    /// Open files that were read before this are not believed.
+    not_before_ns: Cell<u64>,
     /// Everybody's channels, and when they may be listed again.
     channels: RefCell<(u64, HashMap<Channel, Vec<Pid>>)>,
 }
@@ -60,8 +62,15 @@ impl LiveHost {
             undertaker: Undertaker::start().ok(),
             cmdlines: Cmdlines::default(),
             files: RefCell::default(),
+            not_before_ns: Cell::default(),
             channels: RefCell::default(),
         }
+    }
+
+    /// From now on answers with open files as they are after this moment: a command's pipe is younger than what its parent
+    /// had a millisecond earlier.
+    pub fn not_before(&self, mono_ns: u64) {
+        self.not_before_ns.set(mono_ns);
     }
 
     /// Goes through everybody's open files, as often as [`CHANNELS_NS`] allows.
@@ -116,6 +125,7 @@ impl Host for LiveHost {
         let now = clock::now().mono_ns;
         let mut memory = self.files.borrow_mut();
         if let Some((at, known)) = memory.get(&pid)
+            && *at >= self.not_before_ns.get()
             && now.saturating_sub(*at) < FILES_NS
         {
             return Some(known.clone());

@@ -143,17 +143,20 @@ impl Reader {
     }
 
     /// Fds 0-2 where a glance has told the sockets apart already; the rest by its links.
-    pub fn stdio_after(&self, dir: Option<&ProcDir>, glance: &Glance) -> [Backing; 3] {
+    pub fn stdio_after(&self, dir: Option<&ProcDir>, sights: &[Sight; 3]) -> [Backing; 3] {
         let mut buffer = [MaybeUninit::uninit(); 4096];
-        [0, 1, 2].map(|fd| match glance.sights.get(fd) {
+        [0, 1, 2].map(|fd| match sights.get(fd) {
             None | Some(Sight::Closed) => Backing::Closed,
             Some(Sight::Network(socket)) if socket.listening => Backing::Listener(socket.clone()),
             Some(Sight::Network(socket)) => Backing::Network(socket.clone()),
             Some(Sight::Unix(inode)) => Backing::Unix(*inode),
             Some(Sight::OtherSocket(inode)) => Backing::OtherSocket(*inode),
-            Some(_) => match dir.and_then(|dir| dir.stdio_link(fd, &mut buffer).ok()).map(link::parse) {
+            Some(sight) => match dir.and_then(|dir| dir.stdio_link(fd, &mut buffer).ok()).map(link::parse) {
                 Some(Link::Settled(backing)) => backing,
-                _ => Backing::Unread,
+                _ => match sight {
+                    Sight::Pipe(_, inode) => Backing::Pipe(*inode),
+                    _ => Backing::Unread,
+                },
             },
         })
     }
@@ -250,12 +253,7 @@ impl Reader {
         look.credentials.login = dir.read(c"loginuid", 16).ok().and_then(|(text, _)| parse_login(&text));
         look.cwd = dir.link(c"cwd").unwrap_or_default();
         look.root = dir.link(c"root").unwrap_or_default();
-        look.namespaces = Namespaces {
-            net: dir.namespace(c"ns/net", b"net:["),
-            pid: dir.namespace(c"ns/pid", b"pid:["),
-            mnt: dir.namespace(c"ns/mnt", b"mnt:["),
-            user: dir.namespace(c"ns/user", b"user:["),
-        };
+        look.namespaces = namespaces(dir);
         look.ancestors = self.ancestors(stat.parent);
         let mut kept = look.clone();
         // It would keep the file open.
@@ -306,8 +304,14 @@ impl Reader {
     pub fn rest_without_it(&self, mut brief: Look, stdio: [Backing; 3]) -> Look {
         brief.stdio = stdio;
         brief.started_wall_ns = started_wall_ns(brief.key.start.0, brief.at);
+        brief.unread.extend(["status", "cwd"]);
+        // It lived where its parent does.
+        if let Ok(parent) = ProcDir::open(brief.parent) {
+            brief.cgroup = parent.read(c"cgroup", CGROUP_MAX).map(|(text, _)| text).unwrap_or_default();
+            brief.root = parent.link(c"root").unwrap_or_default();
+            brief.namespaces = namespaces(&parent);
+        }
         brief.ancestors = self.ancestors(brief.parent);
-        brief.unread.extend(["status", "cgroup"]);
         brief
     }
 
@@ -382,6 +386,15 @@ impl Reader {
             *kept = ancestors(first, &self.cmdlines);
         }
         kept.clone()
+    }
+}
+
+fn namespaces(dir: &ProcDir) -> Namespaces {
+    Namespaces {
+        net: dir.namespace(c"ns/net", b"net:["),
+        pid: dir.namespace(c"ns/pid", b"pid:["),
+        mnt: dir.namespace(c"ns/mnt", b"mnt:["),
+        user: dir.namespace(c"ns/user", b"user:["),
     }
 }
 

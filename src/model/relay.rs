@@ -153,6 +153,8 @@ pub struct Way {
     pub relay: Arc<Relay>,
     /// The first channel: the one on the command's own descriptor.
     pub first: Channel,
+    /// The command had gone by then and the channel with it: the relay is its parent, who must have closed it.
+    pub closed: bool,
 }
 
 /// What was found about a command's descriptors that are no network sockets themselves.

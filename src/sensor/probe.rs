@@ -61,8 +61,16 @@ fn connector(settings: &SensorSettings) -> Result<ConnectorProbe, String> {
     let (suspects, _unjudged) = crossbeam_channel::bounded(1);
     let (recent, _unseen) = crossbeam_channel::bounded(1);
     let stats = Arc::new(Stats::default());
-    let wires =
-        Wires { events, orders, sweeps, suspects, settled: Arc::default(), recent, held: Arc::default() };
+    let wires = Wires {
+        events,
+        orders,
+        sweeps,
+        suspects,
+        settled: Arc::default(),
+        matters: Arc::new(|_| false),
+        recent,
+        held: Arc::default(),
+    };
     let (shared, thread) = spawn(settings.clone(), stats.clone(), wires).map_err(|e| e.to_string())?;
     let canary = canary::sing(&shared);
     shared.ask_to_stop();

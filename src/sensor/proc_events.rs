@@ -295,16 +295,11 @@ impl Sensor {
     /// Somebody else may hold a network socket at the other end: whether that is so takes longer than there is here.
     fn suspect(&mut self, pid: Pid, glance: Glance) {
         let at = clock::now();
-        if self.wires.settled.has(&glance.sights, at.mono_ns) {
+        if !Suspect::both(&glance.sights) && self.wires.settled.has(&glance.sights, at.mono_ns) {
             self.stats.count(Count::LooksSettled);
             return self.look_later(pid);
         }
-        let suspect =
-            Suspect { pid, process: glance.process, sights: glance.sights, at, seen: Observation::Live };
-        match self.wires.suspects.try_send(suspect) {
-            Ok(()) => self.stats.count(Count::Suspects),
-            Err(_) => self.stats.lose(Loss::SuspectDropped, 1),
-        }
+        self.hand_on(Item::Suspect(Suspect::new(pid, glance, at, Observation::Live)));
     }
 
     /// Hands on what had its first look, to have the rest of it read. From now on its forks and its exit matter.

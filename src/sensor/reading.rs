@@ -21,6 +21,7 @@ use crate::model::loss::Loss;
 use crate::model::stdio::Backing;
 use crate::sensor::budget::Budget;
 use crate::sensor::shared::Shared;
+use crate::sensor::suspect::Suspect;
 use crate::sensor::sweep::SweepRequest;
 use crate::sensor::wires::Wires;
 use crate::stats::{Count, Stats};
@@ -33,6 +34,8 @@ pub const WAITING_MAX: usize = 4096;
 pub enum Item {
     /// A process that had its first look.
     Seen(Seen),
+    /// One whose descriptors may lead to somebody else's socket, on its way to the relay thread.
+    Suspect(Suspect),
     /// Anything else: it must not overtake what was seen before it.
     Event(Event),
 }
@@ -100,6 +103,7 @@ impl Reading {
     fn take(&self, item: Item) {
         match item {
             Item::Event(event) => self.send(event),
+            Item::Suspect(suspect) => self.identify(suspect),
             Item::Seen(seen) => {
                 self.shared.reading_since_ns.store(seen.at.mono_ns.max(1), Ordering::Relaxed);
                 self.read(seen);
@@ -108,12 +112,35 @@ impl Reading {
         }
     }
 
+    /// A single command lives for about a millisecond: who it is has to be read here. Of one with an output alone only
+    /// some commands matter, and the name tells enough at a tenth of the cost.
+    fn identify(&self, mut suspect: Suspect) {
+        let Some(dir) = ProcDir::of(suspect.pid, &suspect.process) else {
+            return self.stats.lose(Loss::SuspectVanished, 1);
+        };
+        let comm = if Suspect::both(&suspect.sights) { None } else { dir.read(c"comm", 64).ok() };
+        if comm.is_some_and(|(comm, _)| !(self.wires.matters)(comm.trim_ascii_end())) {
+            self.stats.count(Count::LooksSettled);
+            if !self.wires.settled.is_busy(&suspect.sights) {
+                return;
+            }
+            suspect.probe = true;
+        } else {
+            let who = self.reader.who(&dir, suspect.at, suspect.seen, Cause::Exec);
+            suspect.who = who.map(Box::new);
+        }
+        match self.wires.suspects.try_send(suspect) {
+            Ok(()) => self.stats.count(Count::Suspects),
+            Err(_) => self.stats.lose(Loss::SuspectDropped, 1),
+        }
+    }
+
     fn read(&self, seen: Seen) {
         let Seen { pid, how, at, cause } = seen;
         let (dir, stdio, direct) = match how {
             How::Glance(glance) => {
                 let dir = ProcDir::of(pid, &glance.process);
-                let stdio = self.reader.stdio_after(dir.as_ref(), &glance);
+                let stdio = self.reader.stdio_after(dir.as_ref(), &glance.sights);
                 (dir, stdio, glance.is_direct())
             }
             How::Links(dir, stdio) => (Some(dir), stdio, true),

@@ -58,6 +58,7 @@ mod tests {
                 sweeps: sweeps_in,
                 suspects: bounded(1).0,
                 settled: std::sync::Arc::default(),
+                matters: std::sync::Arc::new(|_| false),
                 recent: bounded(1).0,
                 held: std::sync::Arc::default(),
             };

@@ -7,10 +7,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use crate::host::glance::Sight;
+use crate::host::glance::{Glance, Sight};
 use crate::model::clock::Moment;
 use crate::model::ids::Pid;
-use crate::model::look::Observation;
+use crate::model::look::{Look, Observation};
 
 /// How many answers are remembered.
 const SLOTS: usize = 4096;
@@ -34,6 +34,24 @@ pub struct Suspect {
     pub at: Moment,
     /// How.
     pub seen: Observation,
+    /// Who it is, where that was read in time.
+    pub who: Option<Box<Look>>,
+    /// It does not matter, but many come on these descriptors: it pays to find out where they lead.
+    pub probe: bool,
+}
+
+impl Suspect {
+    /// One of which nothing else is known.
+    pub fn new(pid: Pid, glance: Glance, at: Moment, seen: Observation) -> Self {
+        Self { pid, process: glance.process, sights: glance.sights, at, seen, who: None, probe: false }
+    }
+
+    /// Whether both its input and its output are with somebody else. What leads nowhere then may lead somewhere a
+    /// moment later, for a program that waits for commands.
+    pub fn both(sights: &[Sight; 3]) -> bool {
+        let [stdin, stdout, stderr] = sights;
+        stdin.channel().is_some() && (stdout.channel().is_some() || stderr.channel().is_some())
+    }
 }
 
 /// What was found to lead nowhere a short while ago. One word a slot, so that no reader sees half of an answer; the
@@ -95,6 +113,14 @@ fn step(now_ns: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::model::ids::Inode;
+
+    #[test]
+    fn input_and_output() {
+        let (pipe, none) = (Sight::Pipe(9, Inode(1)), Sight::Device);
+        assert!(Suspect::both(&[pipe.clone(), none.clone(), pipe.clone()]));
+        assert!(!Suspect::both(&[none.clone(), pipe.clone(), pipe.clone()]));
+        assert!(!Suspect::both(&[pipe, none.clone(), none]));
+    }
 
     #[test]
     fn an_answer_holds_for_a_while() {

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::host::glance::Glance;
 use crate::host::link::is_socket;
 use crate::host::proc_dir::ProcDir;
 use crate::host::reader::{FirstLook, Missed, Reader};
@@ -189,8 +188,8 @@ impl Sweeper {
 
     /// Hands on a process whose input and output somebody else may tie to the network; false: the sweep is to end.
     fn suspect(&self, pid: Pid, take: &mut dyn FnMut(Found) -> bool) -> bool {
-        let FirstLook::Channel(Glance { process, sights }) = self.reader.first_look(pid) else { return true };
-        take(Found::Suspect(Suspect { pid, process, sights, at: clock::now(), seen: Observation::Swept }))
+        let FirstLook::Channel(glance) = self.reader.first_look(pid) else { return true };
+        take(Found::Suspect(Suspect::new(pid, glance, clock::now(), Observation::Swept)))
     }
 
     /// What descends from tied processes, nearest first.

@@ -15,6 +15,9 @@ use crate::sensor::sweep::SweepRequest;
 use crate::stats::Stats;
 use crate::sys::clock;
 
+/// A question about a process's name.
+pub type Matters = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
 /// What the engine asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FollowOrder {
@@ -25,7 +28,7 @@ pub enum FollowOrder {
 }
 
 /// The channels of a sensor thread.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Wires {
     /// Events, to the engine.
     pub events: Sender<Event>,
@@ -37,10 +40,18 @@ pub struct Wires {
     pub suspects: Sender<Suspect>,
     /// What that thread found to lead nowhere.
     pub settled: Arc<Settled>,
+    /// Whether what calls itself so right after its exec can matter by its output alone.
+    pub matters: Matters,
     /// Processes to look at again, with the time of their exec, to the relay thread.
     pub recent: Sender<(Pid, u64)>,
     /// Looks taken before execs were done.
     pub held: Arc<HeldLooks>,
+}
+
+impl std::fmt::Debug for Wires {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wires").finish_non_exhaustive()
+    }
 }
 
 impl Wires {

@@ -12,7 +12,9 @@ pub mod expected;
 pub mod finding;
 pub mod hungfs;
 pub mod programs;
+pub mod relayed;
 pub mod victim;
+pub mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,6 +1,6 @@
 //! The processes on this side: started in a group of their own, and gone when the test is.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -43,6 +43,11 @@ impl Victim {
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
         assert!(lines.any(|said| said.contains(line)), "the program ended without saying {line:?}");
         victim
+    }
+
+    /// Writes to its stdin, which has to be a pipe.
+    pub fn say(&mut self, line: &str) {
+        self.0.stdin.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
     }
 
     /// The process id.

@@ -55,6 +55,11 @@ impl Program {
         self.group.is_some()
     }
 
+    /// Whether it may execute a shell in its own place: another shell, or an interpreter.
+    pub fn may_become_a_shell(&self) -> bool {
+        self.shell.is_some() || self.group == Some(Group::Interpreter)
+    }
+
     /// Whether what comes in on stdin is executed.
     pub fn reads_commands(&self) -> bool {
         self.interpreter_reads_stdin || self.shell.is_some_and(|shell| shell.reads_stdin)

@@ -1,0 +1,72 @@
+//! Pipes, terminals, socketpairs and FIFOs with no network socket within reach.
+
+use crate::common::work::Work;
+use crate::require;
+
+#[test]
+fn screen_tmux_and_script() {
+    require!("screen", "tmux", "script");
+    let work = Work::new();
+    work.bash(
+        "export TMUX_TMPDIR=$PWD; tmux -L s new-session -d -x 80 -y 24 'sh -i'; \
+         tmux -L s send-keys 'id; ls | sort; hostname; sleep 0.4; echo >done' Enter; \
+         until [ -e done ]; do sleep 0.05; done; tmux -L s kill-server",
+    );
+    work.bash(
+        "export SCREENDIR=$PWD/screens; mkdir -m 700 screens; screen -dmS s sh -i; \
+         screen -S s -X stuff 'id; ls | sort; hostname; sleep 0.4; echo >done2\\n'; \
+         until [ -e done2 ]; do sleep 0.05; done; screen -S s -X quit",
+    );
+    work.bash("printf 'id\\ntty\\nsleep 0.4\\nls\\nexit\\n' | script -qc 'sh -i' $PWD/typescript >/dev/null");
+    work.stays_quiet();
+}
+
+#[test]
+fn fifos_between_local_programs() {
+    require!("bash");
+    let work = Work::new();
+    work.bash(
+        "mkfifo a b; sh <a >b 2>&1 & exec 7>a 8<b; echo 'id; uname -a; ls; sleep 0.7; echo over' >&7; \
+         while read -r line <&8; do [ \"$line\" = over ] && break; done; exec 7>&-; wait",
+    );
+    work.bash("coproc sh; echo 'id; hostname; sleep 0.3; echo over' >&\"${COPROC[1]}\"; read -r x <&\"${COPROC[0]}\"; kill %1");
+    work.stays_quiet();
+}
+
+#[test]
+fn make_with_job_pipes() {
+    require!("make");
+    let work = Work::new();
+    work.write(
+        "Makefile",
+        "all: $(shell seq -f 'o%g' 60)\no%:\n\t@+x=$$(id -u); uname -a | cat >$@; ls | grep -c o >>$@\n",
+    );
+    work.bash("make -s -j6 2>&1 | cat");
+    work.stays_quiet();
+}
+
+/// A shell on a socketpair whose owner has no network socket, for longer than the second looks begin.
+#[test]
+fn a_shell_on_a_socketpair_in_a_process_of_its_own() {
+    require!("/usr/bin/python3");
+    let work = Work::new();
+    let text = "import socket,subprocess,time\n\
+        a,b=socket.socketpair(); p=subprocess.Popen(['/bin/sh'],stdin=b,stdout=b,stderr=b); b.close()\n\
+        for line in (b'id -u\\n',b'uname -a\\n',b'hostname\\n'): a.sendall(line); a.recv(200); time.sleep(0.3)";
+    let mut victim = work.started("/usr/bin/python3", &["-c", text]);
+    assert!(victim.wait().success());
+    work.stays_quiet();
+}
+
+/// As a container runtime's exec without a terminal: a shell between pipes, with a filter, of a parent without network.
+#[test]
+fn a_shell_between_pipes() {
+    require!("/usr/bin/python3");
+    let work = Work::new();
+    let text = "import subprocess\n\
+        p=subprocess.Popen(['sh','-c','exec sh 2>&1 | cat'],stdin=subprocess.PIPE,stdout=subprocess.PIPE,bufsize=0)\n\
+        p.stdin.write(b'id; uname -a; ls; sleep 0.7; hostname\\nexit\\n'); assert b'uid=' in p.stdout.read(); p.wait()";
+    let mut victim = work.started("/usr/bin/python3", &["-c", text]);
+    assert!(victim.wait().success());
+    work.stays_quiet();
+}

@@ -12,10 +12,12 @@ use crate::engine::anchor::Anchor;
 use crate::model::clock::{Moment, SECOND};
 use crate::model::detection::{Detection, Observations, Row, Severity, State};
 use crate::model::ids::{FindingId, ProcessKey};
-use crate::model::look::Look;
+use crate::model::look::{Look, Observation};
 use crate::model::socket::{Direction, Scope};
 use crate::model::stdio::Tether;
 
+/// Two looks at one exec are no further apart, unless one is a later look.
+const SAME_EXEC_NS: u64 = SECOND / 10;
 /// How long an incident without processes waits for another before it is called ended: a service that runs one
 /// command for each line has none in between.
 pub const LINGER_NS: u64 = 2 * SECOND;
@@ -163,6 +165,17 @@ impl Incident {
                 self.tail.pop_front();
             }
         }
+    }
+
+    /// Whether this very exec is on the timeline: the relay thread looks at what the sensor has looked at, and later.
+    pub fn has(&self, look: &Look) -> bool {
+        self.head.iter().chain(&self.tail).any(|entry| {
+            entry.key == look.key
+                && entry.exe.path == look.exe.path
+                && entry.args.list == look.args.list
+                && (look.seen == Observation::Swept
+                    || entry.at.mono_ns.abs_diff(look.at.mono_ns) < SAME_EXEC_NS)
+        })
     }
 
     /// A process met a row: it becomes the subject if that is worse than what was known.

@@ -274,7 +274,9 @@ impl Engine {
             return;
         }
         for id in joins.iter().filter(|id| !again.contains(id)) {
-            if let Some(incident) = self.incidents.get_mut(id) {
+            if let Some(incident) = self.incidents.get_mut(id)
+                && !(look.relayed.is_some() && incident.has(&look))
+            {
                 incident.join(&look);
             }
         }

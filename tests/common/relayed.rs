@@ -30,6 +30,8 @@ pub struct Relayed<'a> {
     pub kind: &'a str,
     /// The shell is in a PID namespace of its own.
     pub inner_pid: bool,
+    /// How many programs the shell's process executes at most: a quick one may be read as the next.
+    pub execs: usize,
     /// How many findings the session gives.
     pub findings: usize,
 }
@@ -48,6 +50,7 @@ impl Default for Relayed<'_> {
             hops: &[],
             kind: "relayed",
             inner_pid: false,
+            execs: 1,
             findings: 1,
         }
     }
@@ -140,12 +143,19 @@ pub fn prove_relayed(
         names_the_relay(&found, expected);
     }
 
-    let said = session.run("(echo he''ard) | /bin/cat; :");
+    // It lives long enough to be read on a busy machine.
+    let said = session.run("(sleep 0.2; echo he''ard) | /bin/cat; :");
     assert!(said.contains("heard"), "the command's answer: {said:?}");
     let joined = wait_or_show(daemon, ports, "cat joins", |record| {
         record.id() == found.id() && record.ran(&["/bin/cat"])
     });
     assert!(joined.count() >= 2, "{}", joined.brief());
+    let shell = |process: &&serde_json::Value| {
+        arguments_of(process) == expected.args
+            && pids.iter().any(|pid| process["pid"].as_str() == Some(&pid.to_string()))
+    };
+    let times = joined.processes().iter().filter(shell).count();
+    assert!(times <= expected.execs, "the shell is there {times} times: {}", joined.brief());
     session.exit();
     ends(daemon, victim, ports, &found, expected.findings);
     found

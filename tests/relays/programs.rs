@@ -71,8 +71,12 @@ fn perl_open2() {
         open2(my $o,my $i,'sh -i 2>&1'); \
         if(!fork){while(sysread($s,$b,4096)){syswrite($i,$b)} exit} close $i; \
         while(sysread($o,$b,4096)){syswrite($s,$b)} kill 9,0";
-    let expected =
-        Relayed { args: &["sh", "-i"], hops: &["sh pipe", "perl pipe", "perl socket"], ..Relayed::default() };
+    let expected = Relayed {
+        args: &["sh", "-i"],
+        execs: 2,
+        hops: &["sh pipe", "perl pipe", "perl socket"],
+        ..Relayed::default()
+    };
     script("perl", "-e", text, &expected);
 }
 

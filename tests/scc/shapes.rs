@@ -133,7 +133,7 @@ pub fn restored() -> Detection {
         json!("no process"),
     ];
     found.restored_timeline = vec![
-        json!({"time": "2026-11-24T03:50:17Z", "pid": 4000, "startTicks": "17", "comm": "bash",
+        json!({"time": "2026-11-24T03:50:17.000000000Z", "pid": 4000, "startTicks": "17", "comm": "bash",
                "args": "x".repeat(9000), "seen": "live", "row": 1, "more": [1]}),
         json!({"pid": "x"}),
         json!("no entry"),

@@ -197,7 +197,7 @@ fn an_earlier_daemons_processes_come_first() {
     let pids: Vec<&str> = record.finding.processes.iter().map(|process| process.pid.as_str()).collect();
     assert_eq!(pids, ["4000", "4711", "4712"], "what is no process is skipped");
     let timeline = get(&record, property::TIMELINE);
-    let kept = json!({"time": "2026-11-24T03:50:17Z", "pid": 4000, "startTicks": "17", "comm": "bash",
+    let kept = json!({"time": "2026-11-24T03:50:17.000000000Z", "pid": 4000, "startTicks": "17", "comm": "bash",
                       "args": "x".repeat(200), "seen": "live", "row": 1});
     assert_eq!(timeline[0], kept, "as it was, within this program's bounds");
     assert_eq!(timeline[1]["pid"], json!(4711));

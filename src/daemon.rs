@@ -116,7 +116,8 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
         sweeps: sweeps_in.clone(),
         suspects: suspects_in.clone(),
         settled: settled.clone(),
-        matters: matters(&config.engine),
+        matters: asks(&config.engine, Catalog::may_be_command),
+        waits: asks(&config.engine, Catalog::may_wait),
         recent: recent_in,
         held: held.clone(),
     };
@@ -184,10 +185,10 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     outcome
 }
 
-/// The question of the sensor about names.
-fn matters(watch: &EngineSettings) -> Matters {
+/// A question of the sensor about names.
+fn asks(watch: &EngineSettings, question: fn(&Catalog, &[u8]) -> bool) -> Matters {
     let catalog = Catalog::new(&watch.commands, &watch.shells, &watch.ignore);
-    Arc::new(move |comm| catalog.may_be_command(comm))
+    Arc::new(move |comm| question(&catalog, comm))
 }
 
 /// The main thread's loop.

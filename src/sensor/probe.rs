@@ -68,6 +68,7 @@ fn connector(settings: &SensorSettings) -> Result<ConnectorProbe, String> {
         suspects,
         settled: Arc::default(),
         matters: Arc::new(|_| false),
+        waits: Arc::new(|_| false),
         recent,
         held: Arc::default(),
     };

@@ -118,8 +118,14 @@ impl Reading {
         let Some(dir) = ProcDir::of(suspect.pid, &suspect.process) else {
             return self.stats.lose(Loss::SuspectVanished, 1);
         };
-        let comm = if Suspect::both(&suspect.sights) { None } else { dir.read(c"comm", 64).ok() };
-        if comm.is_some_and(|(comm, _)| !(self.wires.matters)(comm.trim_ascii_end())) {
+        let both = Suspect::both(&suspect.sights);
+        let settled = both && self.wires.settled.has(&suspect.sights, suspect.at.mono_ns);
+        let name = if !both || settled { dir.read(c"comm", 64).ok() } else { None };
+        let name = name.as_ref().map(|(name, _)| name.trim_ascii_end());
+        if settled && name.is_some_and(|name| !(self.wires.waits)(name)) {
+            return self.stats.count(Count::LooksSettled);
+        }
+        if !both && name.is_some_and(|name| !(self.wires.matters)(name)) {
             self.stats.count(Count::LooksSettled);
             if !self.wires.settled.is_busy(&suspect.sights) {
                 return;

@@ -59,6 +59,7 @@ mod tests {
                 suspects: bounded(1).0,
                 settled: std::sync::Arc::default(),
                 matters: std::sync::Arc::new(|_| false),
+                waits: std::sync::Arc::new(|_| false),
                 recent: bounded(1).0,
                 held: std::sync::Arc::default(),
             };

@@ -42,6 +42,8 @@ pub struct Wires {
     pub settled: Arc<Settled>,
     /// Whether what calls itself so right after its exec can matter by its output alone.
     pub matters: Matters,
+    /// Whether it may wait for commands, so that where its descriptors lead can change.
+    pub waits: Matters,
     /// Processes to look at again, with the time of their exec, to the relay thread.
     pub recent: Sender<(Pid, u64)>,
     /// Looks taken before execs were done.

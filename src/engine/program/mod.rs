@@ -95,6 +95,18 @@ impl Catalog {
             || is_loader(&name)
     }
 
+    /// Whether what calls itself so may wait for commands on its stdin, or become something that does: all but commands
+    /// that are known to do something else.
+    pub fn may_wait(&self, comm: &[u8]) -> bool {
+        let name = text(comm);
+        let plain = matches!(
+            self.names.group(&name),
+            Some(Group::Recon | Group::FileReader | Group::CoreUtility | Group::NetworkTool)
+        );
+        let harmless = plain && !launcher::is_launcher(&name) && !is_multicall(&name);
+        comm.len() >= 15 || !harmless || self.names.shell_family(&name).is_some()
+    }
+
     /// Says what runs. Never fails: what cannot be told is the executable itself.
     pub fn identify(&self, exe_path: &[u8], comm: &[u8], argv: &[Vec<u8>]) -> Program {
         let argv: Vec<&[u8]> = argv.iter().map(Vec::as_slice).collect();

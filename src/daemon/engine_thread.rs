@@ -24,6 +24,10 @@ use crate::sys::clock;
 /// The longest wait, so that time passes for the engine on a quiet machine.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Before what it hears of, but without the rights of a real-time thread.
+const NICE: i32 = -15;
+/// More events than this are a backlog.
+const BACKLOG: usize = 64;
 /// Events closer together than this are a burst.
 const BURST_NS: u64 = 1_000_000;
 /// How long nobody waits on the channel in a burst, and how often before it is over.
@@ -64,6 +68,8 @@ pub fn spawn(
     mut wires: EngineWires,
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("engine".into()).spawn(move || {
+        // In a storm of tied commands it has as much to do as they; refused, it is only later.
+        let _ = rustix::process::setpriority_process(None, NICE);
         let mut unclaimed = Unclaimed::NotSwept;
         let (mut last_ns, mut polls) = (0, 0);
         loop {
@@ -101,6 +107,7 @@ pub fn spawn(
             if matches!(event, Event::Swept { complete: true, .. }) && unclaimed == Unclaimed::NotSwept {
                 unclaimed = Unclaimed::Since(event.at().mono_ns);
             }
+            engine.hurry(wires.events.len() > BACKLOG);
             for detection in engine.handle(event, &host) {
                 let _ = wires.work.send(Work::Detection(Box::new(detection)));
             }

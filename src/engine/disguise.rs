@@ -39,7 +39,7 @@ impl Engine {
         if !look.is_direct() && look.relayed.is_none() {
             return (self.catalog.identify(&look.exe.path, &look.comm, &look.args.list), false);
         }
-        let (program, known) = identify(&self.catalog, look, host, true);
+        let (program, known) = identify(&self.catalog, look, host, !self.hurried);
         if known != Known::Yes {
             self.losses.push((Loss::ShellUnsettled, 1));
         }

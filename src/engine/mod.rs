@@ -109,6 +109,7 @@ pub struct Engine {
     orders: Vec<Order>,
     losses: Vec<(Loss, u64)>,
     tally: Tally,
+    hurried: bool,
     checked: usize,
     last_check_ns: u64,
 }
@@ -129,6 +130,7 @@ impl Engine {
             orders: Vec::new(),
             losses: Vec::new(),
             tally: Tally::default(),
+            hurried: false,
             checked: 0,
             last_check_ns: 0,
             settings,
@@ -142,6 +144,11 @@ impl Engine {
         self.catalog = Catalog::new(&settings.commands, &settings.shells, &settings.ignore);
         self.rules = rules;
         self.settings = settings;
+    }
+
+    /// Whether more waits than can be waited for: then no answer of the host's is.
+    pub fn hurry(&mut self, hurried: bool) {
+        self.hurried = hurried;
     }
 
     /// Takes one event; returns what is to be recorded now.

@@ -82,7 +82,7 @@ fn a_million_bytes_of_arguments() {
     let attacker = Listener::tcp().swallow();
     let long = "A".repeat(125_000);
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", ":"]).args(std::iter::repeat_n(&long, 8)).env_clear();
+    command.args(["-c", "sleep 0.3"]).args(std::iter::repeat_n(&long, 8)).env_clear();
     let (mut victim, port) = on_socket(attacker, command);
     assert!(victim.wait().success());
     let record = found(daemon, port);
@@ -91,7 +91,7 @@ fn a_million_bytes_of_arguments() {
     assert_eq!(process["argumentsTruncated"], true);
     // The same with a hundred thousand short ones.
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", ":"]).args(std::iter::repeat_n("x", 100_000)).env_clear();
+    command.args(["-c", "sleep 0.3"]).args(std::iter::repeat_n("x", 100_000)).env_clear();
     let (mut victim, port) = on_socket(attacker, command);
     assert!(victim.wait().success());
     assert_eq!(found(daemon, port).processes()[0]["argumentsTruncated"], true);
@@ -112,7 +112,7 @@ fn arguments_that_are_no_text() {
         b"'\"\\`$(id)",
     ];
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", ":"]).args(hostile.iter().map(|bytes| OsStr::from_bytes(bytes)));
+    command.args(["-c", "sleep 0.3"]).args(hostile.iter().map(|bytes| OsStr::from_bytes(bytes)));
     let (mut victim, port) = on_socket(attacker, command);
     assert!(victim.wait().success());
     let record = found(daemon, port);
@@ -136,7 +136,7 @@ fn names_with_parentheses_and_newlines() {
         let program = directory.path().join(OsString::from_vec(name.to_vec()));
         symlink("/bin/sh", &program).unwrap();
         let mut command = Command::new(&program);
-        command.args(["-c", ":"]);
+        command.args(["-c", "sleep 0.3"]);
         let (mut victim, port) = on_socket(attacker, command);
         let pid = victim.pid();
         assert!(victim.wait().success());
@@ -269,7 +269,7 @@ fn a_program_on_a_hung_filesystem() {
     for _ in 0..5 {
         let start = std::time::Instant::now();
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", ":"]);
+        command.args(["-c", "sleep 0.3"]);
         let other = Listener::tcp().swallow();
         let (mut other_victim, port) = on_socket(other, command);
         other_victim.wait();

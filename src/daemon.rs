@@ -42,7 +42,6 @@ use crate::daemon::status::Board;
 use crate::deliver;
 use crate::engine::policy::RuleSet;
 use crate::engine::program::Catalog;
-use crate::engine::settings::EngineSettings;
 use crate::engine::{Engine, Place};
 use crate::enrich::{self, Enricher};
 use crate::host::live::LiveHost;
@@ -50,7 +49,6 @@ use crate::sensor::held::HeldLooks;
 use crate::sensor::hold::Hold;
 use crate::sensor::marks::Watched;
 use crate::sensor::settings::FanotifyMode;
-use crate::sensor::suspect::Settled;
 use crate::sensor::sweep::{self, SweepRequest, SweepWires};
 use crate::sensor::wires::{Matters, Wires};
 use crate::spool::writer::Writer;
@@ -109,21 +107,21 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let held = Arc::new(HeldLooks::default());
     let (suspects_in, suspects) = bounded(SUSPECTS_MAX);
     let (recent_in, recent) = bounded(RECENT_MAX);
-    let settled = Arc::new(Settled::default());
+    let judge = Judge::new(&config, stats.clone());
     let wires = Wires {
         events: events_in.clone(),
         orders,
         sweeps: sweeps_in.clone(),
         suspects: suspects_in.clone(),
-        settled: settled.clone(),
-        matters: asks(&config.engine, Catalog::may_be_command),
-        waits: asks(&config.engine, Catalog::may_wait),
+        settled: judge.settled.clone(),
+        matters: asks(&judge.catalog, Catalog::may_be_command),
+        waits: asks(&judge.catalog, Catalog::may_wait),
         recent: recent_in,
         held: held.clone(),
     };
     let lookout = Lookout::new(config.sensor.clone(), stats.clone(), wires)?;
     board.set_sensor(lookout.shared());
-    let hold = Hold::start(&config.sensor, stats.clone(), held, watched(&config.engine))
+    let hold = Hold::start(&config.sensor, stats.clone(), held, watched(&judge.catalog))
         .map_err(DaemonError::Thread)?;
     board.set_hold(hold.state());
     let sweep_wires = SweepWires { events: events_in.clone(), suspects: suspects_in };
@@ -134,7 +132,6 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
         .spawn(work, news_in, leftovers, opened, screen::Screen::new(options.quiet))
         .map_err(DaemonError::Thread)?;
     let mount_namespace = lookout::host_mount_namespace();
-    let judge = Judge { settled, ..Judge::new(&config, stats.clone()) };
     let relay_thread = RelayThread { judge, board: board.clone(), events: events_in.clone(), recent }
         .spawn(suspects)
         .map_err(DaemonError::Thread)?;
@@ -186,8 +183,8 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
 }
 
 /// A question of the sensor about names.
-fn asks(watch: &EngineSettings, question: fn(&Catalog, &[u8]) -> bool) -> Matters {
-    let catalog = Catalog::new(&watch.commands, &watch.shells, &watch.ignore);
+fn asks(catalog: &Arc<Catalog>, question: fn(&Catalog, &[u8]) -> bool) -> Matters {
+    let catalog = catalog.clone();
     Arc::new(move |comm| question(&catalog, comm))
 }
 
@@ -264,8 +261,8 @@ fn reload(
 }
 
 /// Whether a program's name is watched, for those that hold execs; what is reloaded takes effect there with a restart.
-fn watched(settings: &EngineSettings) -> Watched {
-    let catalog = Catalog::new(&settings.commands, &settings.shells, &settings.ignore);
+fn watched(catalog: &Arc<Catalog>) -> Watched {
+    let catalog = catalog.clone();
     Watched::new(move |path| {
         let program = catalog.identify(path, b"", &[]);
         program.is_watched() || program.multicall.is_some()

@@ -48,7 +48,7 @@ pub struct Judge {
     /// Answers the search.
     pub host: LiveHost,
     /// The names that are watched.
-    pub catalog: Catalog,
+    pub catalog: Arc<Catalog>,
     /// The host's mount namespace.
     pub mount_namespace: Option<Inode>,
     /// What leads nowhere.
@@ -64,7 +64,7 @@ impl Judge {
         Self {
             reader: Reader::new(config.sensor.socket_lookup.clone()),
             host: LiveHost::new(),
-            catalog: Catalog::new(&watch.commands, &watch.shells, &watch.ignore),
+            catalog: Arc::new(Catalog::new(&watch.commands, &watch.shells, &watch.ignore)),
             mount_namespace: host_mount_namespace(),
             settled: Arc::default(),
             stats,
@@ -73,11 +73,11 @@ impl Judge {
 
     /// Looks where a suspect leads.
     pub fn judge(&self, mut suspect: Suspect, rules: &RuleSet) -> Judged {
-        let dir = ProcDir::of(suspect.pid, &suspect.process);
         if suspect.probe {
             self.settle(&suspect);
             return Judged::Harmless;
         }
+        let dir = ProcDir::of(suspect.pid, &suspect.process);
         let cause = if suspect.seen == Observation::Swept { Cause::Sweep } else { Cause::Exec };
         let read = |dir: &ProcDir| self.reader.who(dir, suspect.at, suspect.seen, cause);
         let Some(brief) = suspect.who.take().map(|who| *who).or_else(|| read(dir.as_ref()?)) else {

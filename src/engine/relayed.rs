@@ -12,7 +12,7 @@ use crate::engine::program::catalog::Group;
 use crate::engine::program::{Catalog, Program};
 use crate::host::Host;
 use crate::model::clock::{Moment, SECOND};
-use crate::model::detection::{Detection, Row, Severity};
+use crate::model::detection::{Detection, Row};
 use crate::model::ids::FindingId;
 use crate::model::look::{Args, Look};
 use crate::model::loss::Loss;
@@ -129,11 +129,7 @@ impl Engine {
         let name = if relay.comm.is_empty() { &relay.exe } else { &relay.comm };
         judgement.evidence.push(format!("relayed by {} (pid {})", text::escape(name), relay.key.pid));
         if row == Row::RelayedCommands && relayed.input.is_some() {
-            judgement.severity = judgement.severity.max(if judgement.severity == Severity::Medium {
-                Severity::High
-            } else {
-                Severity::Medium
-            });
+            judgement.severity = judgement.severity.raised();
             judgement.evidence.push("their input comes from it too".into());
         }
         if way.closed {

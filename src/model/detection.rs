@@ -39,6 +39,15 @@ impl Severity {
         }
     }
 
+    /// One step more; CRITICAL stays.
+    pub fn raised(self) -> Self {
+        match self {
+            Self::Low => Self::Medium,
+            Self::Medium => Self::High,
+            Self::High | Self::Critical => Self::Critical,
+        }
+    }
+
     /// The enum name of the Security Command Center API.
     pub fn name(self) -> &'static str {
         match self {

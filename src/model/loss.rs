@@ -185,18 +185,6 @@ impl Loss {
             Self::SyslogSkipped => "records were dropped from the spool before syslog took them",
         }
     }
-
-    /// Whether processes may have been missed, so that /proc has to be swept again.
-    pub fn wants_sweep(self) -> bool {
-        matches!(
-            self,
-            Self::KernelOverflow
-                | Self::SequenceGap
-                | Self::SensorDeaf
-                | Self::SensorStalled
-                | Self::ChannelFull
-        )
-    }
 }
 
 #[cfg(test)]

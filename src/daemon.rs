@@ -49,8 +49,9 @@ use crate::sensor::held::HeldLooks;
 use crate::sensor::hold::Hold;
 use crate::sensor::marks::Watched;
 use crate::sensor::settings::FanotifyMode;
+use crate::sensor::suspect::{Interest, Named};
 use crate::sensor::sweep::{self, SweepRequest, SweepWires};
-use crate::sensor::wires::{Matters, Wires};
+use crate::sensor::wires::Wires;
 use crate::spool::writer::Writer;
 use crate::stats::{Count, Stats};
 use crate::sys::limits::raise_descriptors;
@@ -108,20 +109,23 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let (suspects_in, suspects) = bounded(SUSPECTS_MAX);
     let (recent_in, recent) = bounded(RECENT_MAX);
     let judge = Judge::new(&config, stats.clone());
+    let interest = Interest {
+        settled: judge.settled.clone(),
+        matters: asks(&judge.catalog, Catalog::may_be_command),
+        waits: asks(&judge.catalog, Catalog::may_wait),
+    };
     let wires = Wires {
         events: events_in.clone(),
         orders,
         sweeps: sweeps_in.clone(),
         suspects: suspects_in.clone(),
-        settled: judge.settled.clone(),
-        matters: asks(&judge.catalog, Catalog::may_be_command),
-        waits: asks(&judge.catalog, Catalog::may_wait),
+        interest: interest.clone(),
         recent: recent_in,
         held: held.clone(),
     };
     let lookout = Lookout::new(config.sensor.clone(), stats.clone(), wires)?;
     board.set_sensor(lookout.shared());
-    let hold = Hold::start(&config.sensor, stats.clone(), held, watched(&judge.catalog))
+    let hold = Hold::start(&config.sensor, stats.clone(), held, watched(&judge.catalog), interest)
         .map_err(DaemonError::Thread)?;
     board.set_hold(hold.state());
     let sweep_wires = SweepWires { events: events_in.clone(), suspects: suspects_in };
@@ -183,7 +187,7 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
 }
 
 /// A question of the sensor about names.
-fn asks(catalog: &Arc<Catalog>, question: fn(&Catalog, &[u8]) -> bool) -> Matters {
+fn asks(catalog: &Arc<Catalog>, question: fn(&Catalog, &[u8]) -> bool) -> Named {
     let catalog = catalog.clone();
     Arc::new(move |comm| question(&catalog, comm))
 }

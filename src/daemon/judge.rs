@@ -12,13 +12,15 @@ use crate::engine::disguise::program_of;
 use crate::engine::policy::RuleSet;
 use crate::engine::program::Catalog;
 use crate::engine::relayed::discovery;
-use crate::engine::resolve::{Question, resolve};
+use crate::engine::resolve::{Known, Question, resolve};
 use crate::host::Host;
 use crate::host::glance::Sight;
+use crate::host::lineage;
 use crate::host::live::LiveHost;
 use crate::host::proc_dir::ProcDir;
 use crate::host::reader::Reader;
 use crate::model::ids::Inode;
+use crate::model::lineage::Lineage;
 use crate::model::look::{Cause, Look, Observation};
 use crate::model::loss::Loss;
 use crate::model::relay::{FileKind, Files, Flow, OpenFile, Relayed, Way};
@@ -26,8 +28,9 @@ use crate::sensor::suspect::{Settled, Suspect};
 use crate::stats::{Count, Stats};
 use crate::sys::{clock, pidfd};
 
-/// How long a shell may take to start all commands of a pipeline.
-const PIPELINE: Duration = Duration::from_millis(5);
+/// How long a shell may take to start all commands of a pipeline, and how often it is looked at meanwhile.
+const PIPELINE_STEP: Duration = Duration::from_micros(500);
+const PIPELINE_STEPS: u32 = 10;
 
 /// What became of a suspect.
 #[derive(Debug)]
@@ -107,7 +110,7 @@ impl Judge {
         let way = |fd, sight: &Sight, flow, above| {
             let through_starters = program.reads_commands();
             let question = Question { command: suspect.pid, flow, through_starters, above };
-            self.way(&brief, (fd, sight), question, rules)
+            self.way(&brief, &suspect.lineage, (fd, sight), question, rules)
         };
         let input = if both && program.is_watched() { way(0, stdin, Flow::In, false) } else { None };
         let outward = match output {
@@ -165,8 +168,13 @@ impl Judge {
                 look
             }
             // It ended during the search; what it was had been read before.
-            None => self.reader.rest_without_it(brief, stdio.clone()),
+            None => self.reader.rest_without_it(brief, stdio.clone(), &suspect.lineage),
         };
+        // The shell in between may have ended first.
+        let first = suspect.lineage.line.first().map(|noted| noted.key);
+        if first.is_some() && look.ancestors.first().map(|ancestor| ancestor.key) != first {
+            look.ancestors = self.reader.ancestors_noted(look.parent, &suspect.lineage);
+        }
         look.relayed = Some(Box::new(relayed));
         Judged::Tied(Box::new(look), pidfd::has_ended(&suspect.process))
     }
@@ -175,6 +183,7 @@ impl Judge {
     fn way(
         &self,
         brief: &Look,
+        lineage: &Lineage,
         (fd, sight): (u32, &Sight),
         question: Question,
         rules: &RuleSet,
@@ -188,8 +197,9 @@ impl Judge {
             list: Vec::new(),
             complete: false,
         });
-        let way = resolve(question, (fd, channel), Some(&known), &self.host)?;
-        if question.above && self.is_pipeline(&way) {
+        let known = Known { command: &known, lineage };
+        let way = resolve(question, (fd, channel), Some(known), &self.host)?;
+        if question.above && self.is_pipeline(&way, lineage) {
             return None;
         }
         let excused = rules.excuse_relay(&way.relay, self.mount_namespace, clock::now().wall_ns).is_some();
@@ -197,16 +207,33 @@ impl Judge {
     }
 
     /// Whether the relay is a shell that only made the pipe of a pipeline: it has both ends until it has started the
-    /// commands at them. To read what a command prints it keeps one.
-    fn is_pipeline(&self, way: &Way) -> bool {
+    /// commands at them. To know what a command prints it reads from one, and keeps that.
+    fn is_pipeline(&self, way: &Way, lineage: &Lineage) -> bool {
         let relay = &way.relay.process;
         if self.catalog.identify(&relay.exe, &relay.comm, &relay.args.list).shell.is_none() {
             return false;
         }
-        std::thread::sleep(PIPELINE);
-        self.host.not_before(clock::now().mono_ns);
+        let Some(undertaker) = self.host.undertaker() else { return true };
+        let reads = || lineage::reads(relay.key.pid, Some(way.first), undertaker).is_some();
+        let parent = lineage.line.first().is_some_and(|noted| noted.key == relay.key);
+        if (parent && lineage.reads.is_some()) || reads() {
+            return false;
+        }
         let own =
             |file: &OpenFile| matches!(file.kind, FileKind::Channel(channel, _) if channel == way.first);
-        way.closed || !self.host.files(relay.key.pid).is_some_and(|files| files.list.iter().any(own))
+        let keeps = || self.host.files(relay.key.pid).is_some_and(|files| files.list.iter().any(own));
+        let mut left = if way.closed { 0 } else { PIPELINE_STEPS };
+        while left > 0 {
+            std::thread::sleep(PIPELINE_STEP);
+            if reads() {
+                return false;
+            }
+            self.host.not_before(clock::now().mono_ns);
+            if !keeps() {
+                return true;
+            }
+            left -= 1;
+        }
+        way.closed
     }
 }

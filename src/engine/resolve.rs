@@ -7,7 +7,8 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::host::Host;
-use crate::model::ids::Pid;
+use crate::model::ids::{Inode, Pid, ProcessKey};
+use crate::model::lineage::Lineage;
 use crate::model::relay::{Channel, End, FileKind, Files, Flow, OpenFile, Way};
 use crate::model::socket::Socket;
 use crate::model::stdio::{Backing, Hop};
@@ -36,31 +37,47 @@ pub struct Question {
     pub above: bool,
 }
 
-/// Finds the nearest way from the channel on a command's descriptor to a network socket. `known` is the command as it
-/// was, without its open files, for when it has gone by now.
+/// What was noted at the command's exec, for when it has gone by now.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The command, without its open files.
+    pub command: &'a Arc<Files>,
+    /// Those above it.
+    pub lineage: &'a Lineage,
+}
+
+/// Finds the nearest way from the channel on a command's descriptor to a network socket.
 pub fn resolve(
     question: Question,
     first: (u32, Channel),
-    known: Option<&Arc<Files>>,
+    known: Option<Known<'_>>,
     host: &impl Host,
 ) -> Option<Way> {
-    let same = |files: &Arc<Files>| known.is_none_or(|known| known.key == files.key);
+    let noted = known.map(|known| known.command);
+    let above = known.map(|known| known.lineage.line.as_slice()).unwrap_or_default();
+    let same = |files: &Arc<Files>| noted.is_none_or(|noted| noted.key == files.key);
     let lives = host.files(question.command).filter(same);
     let gone = lives.is_none();
-    let command = lives.or_else(|| known.cloned())?;
+    let command = lives.or_else(|| noted.cloned())?;
     let near = if question.above {
-        line(command.parent, host)
+        line(command.parent, above, host)
     } else if gone {
-        let mut near = vec![command.parent];
-        near.extend(host.relatives(command.parent));
+        let nearest =
+            above.iter().find(|files| host.alive(files.key)).map_or(command.parent, |files| files.key.pid);
+        let mut near: Vec<Pid> = above.iter().map(|files| files.key.pid).collect();
+        near.push(nearest);
+        near.extend(host.relatives(nearest));
+        near.dedup();
         near
     } else {
         host.relatives(question.command)
     };
-    let mut search = Search { question, host, near, left: PROCESSES_MAX, seen: HashSet::new() };
+    let peers = known.map(|known| known.lineage.peers.as_slice()).unwrap_or_default();
+    let left = PROCESSES_MAX;
+    let mut search = Search { question, host, near, above, peers, left, seen: HashSet::new() };
     let start = Hop {
         process: command.key,
-        comm: known.unwrap_or(&command).comm.clone(),
+        comm: noted.unwrap_or(&command).comm.clone(),
         fds: vec![first.0],
         backing: backing(first.1, End::Slave),
     };
@@ -82,14 +99,14 @@ pub fn resolve(
         }
     }
     // It may have ended while it was asked for.
-    let gone = gone || known.is_some_and(|known| !host.alive(known.key));
-    if gone && question.flow == Flow::Out { closed(&command, first, host) } else { None }
+    let gone = gone || noted.is_some_and(|noted| !host.alive(noted.key));
+    if gone && question.flow == Flow::Out { closed(&command, known?.lineage, first, host) } else { None }
 }
 
-/// A process and those above it.
-fn line(from: Pid, host: &impl Host) -> Vec<Pid> {
-    let mut line = Vec::new();
-    let mut pid = from;
+/// A process and those above it, as far as they were noted, and then as they are.
+fn line(from: Pid, above: &[Arc<Files>], host: &impl Host) -> Vec<Pid> {
+    let mut line: Vec<Pid> = above.iter().map(|files| files.key.pid).collect();
+    let mut pid = above.last().map_or(from, |files| files.parent);
     while pid.0 > 1 && line.len() < LINE_MAX {
         line.push(pid);
         let Some(files) = host.files(pid) else { break };
@@ -98,23 +115,33 @@ fn line(from: Pid, host: &impl Host) -> Vec<Pid> {
     line
 }
 
-/// The way of a command that has gone, and the channel with it: nobody but its parent can have made that and closed it
-/// as soon as there was no more to read, as popen does. Not where the parent has the channel as its own stdio.
-fn closed(command: &Files, first: (u32, Channel), host: &impl Host) -> Option<Way> {
-    let parent = host.files(command.parent)?;
+/// The way of a command that has gone, and the channel with it: nobody but the nearest of its parents that still lives,
+/// and has not the channel as its own stdio, can have made that and closed it as soon as there was no more to read, as
+/// popen does.
+fn closed(command: &Files, lineage: &Lineage, first: (u32, Channel), host: &impl Host) -> Option<Way> {
     let has = |file: &OpenFile| matches!(file.kind, FileKind::Channel(channel, _) if channel == first.1);
-    if parent.list.iter().any(has) {
+    let maker = |key: ProcessKey| {
+        let files = host.files(key.pid).filter(|files| files.key == key)?;
+        (!files.list.iter().any(|file| file.fd < 3 && has(file))).then_some(files)
+    };
+    let nearest = match lineage.line.as_slice() {
+        [] => maker(host.files(command.parent)?.key)?,
+        line => line.iter().find_map(|noted| maker(noted.key))?,
+    };
+    if nearest.list.iter().any(has) {
         return None;
     }
-    let (fd, socket, heard_ms) = likeliest(&parent)?;
-    let relay = Arc::new(host.relay(&parent)?);
+    let (fd, socket, heard_ms) = likeliest(&nearest)?;
+    let relay = Arc::new(host.relay(&nearest)?);
     let hop =
         |of: &Files, fd, backing| Hop { process: of.key, comm: of.comm.clone(), fds: vec![fd], backing };
-    let hops = vec![
-        hop(command, first.0, backing(first.1, End::Slave)),
-        hop(&parent, fd, Backing::Network(socket.clone())),
-    ];
-    Some(Way { hops, socket, heard_ms, relay, first: first.1, closed: true })
+    let mut hops = vec![hop(command, first.0, backing(first.1, End::Slave))];
+    // It was seen reading from the channel.
+    let parent = lineage.line.first().is_some_and(|noted| noted.key == nearest.key);
+    let read = lineage.reads.filter(|_| parent);
+    hops.extend(read.map(|fd| hop(&nearest, fd, backing(first.1, End::Slave))));
+    hops.push(hop(&nearest, fd, Backing::Network(socket.clone())));
+    Some(Way { hops, socket, heard_ms, relay, first: first.1, closed: read.is_none() })
 }
 
 /// Of several sockets the likeliest is the one that bytes came in on last, and then the newest: cookies count up.
@@ -145,6 +172,8 @@ struct Search<'a, H> {
     question: Question,
     host: &'a H,
     near: Vec<Pid>,
+    above: &'a [Arc<Files>],
+    peers: &'a [(Inode, Inode)],
     left: usize,
     seen: HashSet<Channel>,
 }
@@ -198,7 +227,10 @@ impl<H: Host> Search<'_, H> {
     /// The channel as the far side has it.
     fn far_end(&self, step: &Step) -> Option<Channel> {
         match step.channel {
-            Channel::Unix(inode) => self.host.unix_peer(step.holder, inode).map(Channel::Unix),
+            Channel::Unix(inode) => {
+                let noted = self.peers.iter().find(|(own, _)| *own == inode).map(|(_, peer)| *peer);
+                noted.or_else(|| self.host.unix_peer(step.holder, inode)).map(Channel::Unix)
+            }
             channel => Some(channel),
         }
     }
@@ -219,13 +251,19 @@ impl<H: Host> Search<'_, H> {
         found
     }
 
+    /// As they were at the command's exec, where that was read while it waited.
+    fn files(&self, pid: Pid) -> Option<Arc<Files>> {
+        let noted = self.above.iter().find(|files| files.key.pid == pid && !files.list.is_empty());
+        noted.cloned().or_else(|| self.host.files(pid))
+    }
+
     fn holds(&mut self, pid: Pid, step: &Step, far: Channel) -> Option<(Arc<Files>, Vec<u32>, End)> {
         // Who has both ends of a channel is not its far side.
         if pid == step.holder || pid == self.question.command || self.left == 0 {
             return None;
         }
         self.left -= 1;
-        let files = self.host.files(pid)?;
+        let files = self.files(pid)?;
         let mut fds = Vec::new();
         let mut end = None;
         for file in &files.list {

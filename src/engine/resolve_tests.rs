@@ -164,7 +164,8 @@ fn ask_gone(host: &ScriptedHost, parent: u32, flow: Flow) -> Option<Way> {
     let key = ProcessKey { pid: Pid(50), start: StartTime(50) };
     let known = Files { key, comm: b"id".to_vec(), parent: Pid(parent), list: Vec::new(), complete: false };
     let question = Question { command: Pid(50), flow, through_starters: false, above: false };
-    resolve(question, (1, pipe(7)), Some(&Arc::new(known)), host)
+    let known = Known { command: &Arc::new(known), lineage: &Lineage::default() };
+    resolve(question, (1, pipe(7)), Some(known), host)
 }
 
 #[test]

@@ -73,6 +73,11 @@ impl LiveHost {
         self.not_before_ns.set(mono_ns);
     }
 
+    /// Where duplicates of other people's files are closed.
+    pub fn undertaker(&self) -> Option<&Undertaker> {
+        self.undertaker.as_ref()
+    }
+
     /// Goes through everybody's open files, as often as [`CHANNELS_NS`] allows.
     fn list_channels(&self) {
         let Some(undertaker) = &self.undertaker else { return };

@@ -10,6 +10,7 @@ pub mod exec_args;
 pub mod files;
 pub mod finder;
 pub mod glance;
+pub mod lineage;
 pub mod link;
 pub mod listener;
 pub mod listening;

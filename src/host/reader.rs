@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::host::cmdline::Cmdlines;
 use crate::host::glance::{Glance, NoGlance, Sight, glance};
+use crate::host::lineage;
 use crate::host::link::{self, Link};
 use crate::host::listening::Listening;
 use crate::host::proc_dir::{ProcDir, file_id};
@@ -18,6 +19,7 @@ use crate::host::stat::{Stat, Status, parse_login};
 use crate::host::undertaker::Undertaker;
 use crate::model::clock::{Moment, SECOND};
 use crate::model::ids::{Inode, Pid, ProcessKey};
+use crate::model::lineage::Lineage;
 use crate::model::look::{
     ANCESTORS_MAX, ARGS_BYTES_MAX, ARGS_MAX, Ancestor, Args, Cause, Credentials, Exe, FileId, Look,
     Namespaces, Observation,
@@ -300,19 +302,42 @@ impl Reader {
         Some(look)
     }
 
+    /// Those above a process, for when they have gone.
+    pub fn lineage(&self, parent: Pid, sights: &[Sight; 3]) -> Lineage {
+        let undertaker = self.undertaker.as_ref();
+        undertaker.map(|undertaker| lineage::without_files(parent, sights, undertaker)).unwrap_or_default()
+    }
+
     /// What was read of a process that ended before the rest could be: its parents may still be there.
-    pub fn rest_without_it(&self, mut brief: Look, stdio: [Backing; 3]) -> Look {
+    pub fn rest_without_it(&self, mut brief: Look, stdio: [Backing; 3], lineage: &Lineage) -> Look {
         brief.stdio = stdio;
         brief.started_wall_ns = started_wall_ns(brief.key.start.0, brief.at);
         brief.unread.extend(["status", "cwd"]);
-        // It lived where its parent does.
-        if let Ok(parent) = ProcDir::open(brief.parent) {
+        brief.ancestors = self.ancestors_noted(brief.parent, lineage);
+        // It lived where its parent does, or whoever is left above it.
+        let lives = |ancestor: &&Ancestor| !ancestor.exe.is_empty();
+        let nearest = brief.ancestors.iter().find(lives).map_or(brief.parent, |ancestor| ancestor.key.pid);
+        if let Ok(parent) = ProcDir::open(nearest) {
             brief.cgroup = parent.read(c"cgroup", CGROUP_MAX).map(|(text, _)| text).unwrap_or_default();
             brief.root = parent.link(c"root").unwrap_or_default();
             brief.namespaces = namespaces(&parent);
         }
-        brief.ancestors = self.ancestors(brief.parent);
         brief
+    }
+
+    /// The chain of parents as it was noted: those that have gone since by their names alone.
+    pub fn ancestors_noted(&self, parent: Pid, lineage: &Lineage) -> Vec<Ancestor> {
+        let lives =
+            |key: ProcessKey| stat(key.pid).is_some_and(|stat| stat.lives() && stat.start == key.start);
+        let gone = lineage.line.iter().take_while(|noted| !lives(noted.key));
+        let mut chain: Vec<Ancestor> =
+            gone.map(|noted| Ancestor::gone(noted.key, noted.comm.clone())).collect();
+        let nearest = lineage.line.get(chain.len()).map(|noted| noted.key.pid);
+        let above =
+            chain.len().checked_sub(1).and_then(|last| lineage.line.get(last)).map(|last| last.parent);
+        chain.extend(self.ancestors(nearest.or(above).unwrap_or(parent)));
+        chain.truncate(ANCESTORS_MAX);
+        chain
     }
 
     fn listened(&self, stdio: &[Backing; 3], dir: &ProcDir, at: Moment) -> Vec<(Inode, bool)> {

@@ -151,6 +151,14 @@ pub struct Ancestor {
     pub mnt_ns: Option<Inode>,
 }
 
+impl Ancestor {
+    /// One that had gone before more of it was read.
+    pub fn gone(key: ProcessKey, comm: Vec<u8>) -> Self {
+        let (exe, args, uid) = Default::default();
+        Self { key, comm, exe, exe_owner: None, args, uid, mnt_ns: None }
+    }
+}
+
 /// What made us look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {

@@ -10,6 +10,7 @@ pub mod event;
 pub mod exit;
 pub mod finding;
 pub mod ids;
+pub mod lineage;
 pub mod look;
 pub mod loss;
 pub mod problem;

@@ -1,10 +1,12 @@
-//! The thread that sees programs opened for execution: one event at a time, three links, an answer.
+//! The thread that sees programs opened for execution: one event at a time, a glance, an answer.
 //!
 //! Owns: which opens are let go at once, and which are handed to be read while the process waits. Must not own: the
-//! reading (`hold_worker`), the deadline. It must not wait for anybody: it reads procfs and nothing else, takes no
-//! lock that it would have to wait for, and logs nothing. A program opened for execution by this process's own
+//! reading (`hold_worker`), the deadline. It must not wait for anybody: it asks duplicates of three descriptors, reads
+//! procfs and nothing else, takes no lock that it would have to wait for, and logs nothing. A program opened for execution by this process's own
 //! children is seen like any other; this thread never waits for one.
 
+use std::ffi::CStr;
+use std::io::Write;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -12,15 +14,20 @@ use std::sync::atomic::Ordering;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
+use crate::host::glance::{Glance, glance};
 use crate::host::link::is_socket;
 use crate::host::proc_dir::ProcDir;
+use crate::host::stat::Status;
+use crate::host::undertaker::Undertaker;
 use crate::model::clock::Moment;
 use crate::model::ids::Pid;
+use crate::model::look::base_name;
 use crate::model::loss::Loss;
 use crate::sensor::held::HeldLooks;
 use crate::sensor::hold_state::{Drop as Dropped, HoldState};
 use crate::sensor::mailbox::Mailbox;
 use crate::sensor::popular::Popular;
+use crate::sensor::suspect::{Interest, Named};
 use crate::sensor::waiters::{Ticket, Waiters};
 use crate::stats::{Count, Stats};
 use crate::sys::clock;
@@ -28,6 +35,8 @@ use crate::sys::fanotify::{Taken, Token};
 
 /// Enough of a link to tell sockets from the rest.
 const LINK_START: usize = 64;
+/// The longest path (`linux/limits.h`).
+const PATH_MAX: usize = 4096;
 
 /// A process to be read while it waits.
 #[derive(Debug)]
@@ -37,7 +46,9 @@ pub struct Job {
     /// The program's file.
     pub file: OwnedFd,
     /// The thread that executes.
-    pub dir: ProcDir,
+    pub thread: Pid,
+    /// Its process's fds 0-2; `None` where they have to be read by their links.
+    pub glance: Option<Glance>,
     /// When the event was taken.
     pub at: Moment,
     /// The process belongs to an incident.
@@ -47,28 +58,27 @@ pub struct Job {
 /// The thread's state.
 #[derive(Debug)]
 pub struct Opens {
-    waiters: Arc<Waiters>,
-    state: Arc<HoldState>,
-    held: Arc<HeldLooks>,
-    stats: Arc<Stats>,
-    jobs: Arc<Mailbox<Job>>,
-    candidates: Arc<Mailbox<OwnedFd>>,
-    popular: Popular,
+    /// Who waits.
+    pub waiters: Arc<Waiters>,
+    /// The mode, and the waits.
+    pub state: Arc<HoldState>,
+    /// Who is followed.
+    pub held: Arc<HeldLooks>,
+    /// Counters.
+    pub stats: Arc<Stats>,
+    /// Where processes to be read go.
+    pub jobs: Arc<Mailbox<Job>>,
+    /// Where programs that may be ignored go.
+    pub candidates: Arc<Mailbox<OwnedFd>>,
+    /// What is executed often.
+    pub popular: Popular,
+    /// Which of those on channels are read.
+    pub interest: Interest,
+    /// Where duplicates of descriptors are closed; `None` where they are not to be taken.
+    pub undertaker: Option<Undertaker>,
 }
 
 impl Opens {
-    /// Looks at what the waiters' group sees.
-    pub fn new(
-        waiters: Arc<Waiters>,
-        state: Arc<HoldState>,
-        held: Arc<HeldLooks>,
-        stats: Arc<Stats>,
-        jobs: Arc<Mailbox<Job>>,
-        candidates: Arc<Mailbox<OwnedFd>>,
-    ) -> Self {
-        Self { waiters, state, held, stats, jobs, candidates, popular: Popular::default() }
-    }
-
     /// As long as the process lives: nobody may wait for want of a reader.
     pub fn run(mut self) {
         let waiters = self.waiters.clone();
@@ -111,9 +121,18 @@ impl Opens {
             }
             self.state.hang_if_asked("opens");
         }
-        let Ok(dir) = ProcDir::open(thread) else { return };
         let followed = self.held.is_followed(thread);
-        if !followed && !on_socket(&dir) {
+        let glance = self.glance(thread);
+        let read = followed
+            || match &glance {
+                Some(glance) if glance.is_direct() => true,
+                Some(glance) if glance.has_channel() => {
+                    self.interest.wants(&glance.sights, at.mono_ns, |named| is_named(&file, named))
+                }
+                Some(_) => false,
+                None => ProcDir::open(thread).is_ok_and(|dir| on_socket(&dir)),
+            };
+        if !read {
             if let Some(ticket) = ticket
                 && ticket.allow()
             {
@@ -129,10 +148,36 @@ impl Opens {
             self.stats.lose(Loss::DeadlineMissed, 1);
             return;
         }
-        if self.jobs.put(Job { ticket, file, dir, at, followed }).is_err() {
+        if self.jobs.put(Job { ticket, file, thread, glance, at, followed }).is_err() {
             self.stats.lose(Loss::HoldFull, 1);
         }
     }
+
+    /// The process's fds 0-2. A thread that is not its process's first has no pidfd of its own.
+    fn glance(&self, thread: Pid) -> Option<Glance> {
+        let undertaker = self.undertaker.as_ref().filter(|undertaker| !undertaker.is_full())?;
+        glance(thread, undertaker).ok().or_else(|| {
+            let (text, _) = ProcDir::open(thread).ok()?.read(c"status", 8192).ok()?;
+            let group = Status::parse(&text).group;
+            (group.0 != 0 && group != thread).then(|| glance(group, undertaker).ok()).flatten()
+        })
+    }
+}
+
+/// A question about the name of the program in this file; yes where the name cannot be told. Nothing is allocated.
+fn is_named(file: &OwnedFd, named: &Named) -> bool {
+    let mut path = [0u8; 32];
+    let mut rest = path.as_mut_slice();
+    // An array of bytes takes this; the last byte stays 0.
+    let _ = write!(rest, "/proc/self/fd/{}", file.as_raw_fd());
+    let mut buffer = [MaybeUninit::uninit(); PATH_MAX];
+    let Some(link) = CStr::from_bytes_until_nul(&path).ok().and_then(|path| {
+        let (text, _) = rustix::fs::readlinkat_raw(rustix::fs::CWD, path, &mut buffer).ok()?;
+        Some(&*text)
+    }) else {
+        return true;
+    };
+    named(base_name(link.strip_suffix(b" (deleted)").unwrap_or(link)))
 }
 
 /// Whether any of fds 0-2 is a socket. Nothing but procfs is asked, and nothing is allocated.

@@ -13,7 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::host::exec_args::ExecArgs;
+use crate::host::glance::Sight;
 use crate::model::ids::Pid;
+use crate::model::lineage::Lineage;
 use crate::model::look::{Cause, FileId, Look, Observation};
 
 /// The most looks that wait; more are not kept.
@@ -34,11 +36,26 @@ pub enum Kind {
     Program,
 }
 
+/// A process whose descriptors may lead to somebody else's socket.
+#[derive(Debug)]
+pub struct HeldChannel {
+    /// Bound to that life of it.
+    pub process: OwnedFd,
+    /// Its fds 0-2, as they will be.
+    pub sights: [Sight; 3],
+    /// Those above it, with their open files.
+    pub lineage: Lineage,
+}
+
 /// One look.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct HeldLook {
-    /// The look, of the process as it will be.
+    /// The look, of the process as it will be. Only who runs, unless `whole`.
     pub look: Look,
+    /// It has a network socket itself, or is followed: the look is for the engine.
+    pub whole: bool,
+    /// It is a suspect, for the relay thread.
+    pub channel: Option<HeldChannel>,
     /// The thread that executes.
     pub thread: Pid,
     /// The arguments of execve(2).
@@ -188,6 +205,8 @@ mod tests {
         let at = Moment { mono_ns: at, wall_ns: 0 };
         HeldLook {
             look: Look::blank(key, at, Observation::Held, Cause::Exec),
+            whole: true,
+            channel: None,
             thread: Pid(pid + 100_000),
             call: ExecArgs::default(),
             kind: Kind::Program,

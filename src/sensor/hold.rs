@@ -17,6 +17,8 @@ use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, capabilities};
 
 use crate::host::reader::Reader;
+use crate::host::undertaker::Undertaker;
+use crate::model::socket::SocketLookup;
 use crate::sensor::deadline::Deadline;
 use crate::sensor::exec_opens::{Job, Opens};
 use crate::sensor::guard;
@@ -25,7 +27,9 @@ use crate::sensor::hold_state::{Drop as Dropped, HoldState};
 use crate::sensor::hold_worker::Worker;
 use crate::sensor::mailbox::Mailbox;
 use crate::sensor::marks::{Marks, Watched};
+use crate::sensor::popular::Popular;
 use crate::sensor::settings::{FanotifyMode, SensorSettings};
+use crate::sensor::suspect::Interest;
 use crate::sensor::waiters::Waiters;
 use crate::stats::Stats;
 use crate::sys::fanotify::{Class, Group};
@@ -55,6 +59,9 @@ struct Common {
     jobs: Arc<Mailbox<Job>>,
     candidates: Arc<Mailbox<OwnedFd>>,
     watched: Watched,
+    interest: Interest,
+    /// `None` where duplicates of descriptors are not to be taken.
+    undertaker: Option<Undertaker>,
 }
 
 /// A group that holds, and the process that guards it.
@@ -80,9 +87,12 @@ impl Hold {
         stats: Arc<Stats>,
         held: Arc<HeldLooks>,
         watched: Watched,
+        interest: Interest,
     ) -> io::Result<Self> {
         let descriptors = raise_descriptors(DESCRIPTORS.0);
         let state = Arc::new(HoldState::new(settings.fanotify, descriptors)?);
+        let duplicates =
+            settings.socket_lookup.contains(&SocketLookup::Getfd) && settings.fanotify != FanotifyMode::Off;
         let common = Common {
             settings: settings.clone(),
             state,
@@ -91,6 +101,8 @@ impl Hold {
             jobs: Arc::new(Mailbox::new(JOBS)?),
             candidates: Arc::new(Mailbox::new(CANDIDATES)?),
             watched,
+            interest,
+            undertaker: duplicates.then(|| Undertaker::start().ok()).flatten(),
         };
         let mut hold = Self { said: common.state.mode(), common, stopped: Arc::default(), guard: None };
         if settings.fanotify == FanotifyMode::Off {
@@ -151,13 +163,13 @@ impl Hold {
 
     fn start_workers(&self) -> io::Result<()> {
         for _ in 0..WORKERS {
-            let Common { settings, state, stats, held, jobs, .. } = self.common.clone();
+            let Common { settings, state, stats, held, jobs, undertaker, .. } = self.common.clone();
             let stopped = self.stopped.clone();
             let realtime = settings.realtime;
             std::thread::Builder::new().name("held".into()).spawn(move || {
                 be_ready(realtime, 2);
                 let reader = Reader::new(settings.socket_lookup);
-                Worker { reader, jobs, held, state, stats, stopped }.run();
+                Worker { reader, undertaker, jobs, held, state, stats, stopped }.run();
             })?;
         }
         Ok(())
@@ -247,14 +259,10 @@ fn start_answering(common: &Common, group: Arc<Group>) -> io::Result<Arc<Waiters
             deadline.run();
         })?;
     }
-    let opens = Opens::new(
-        waiters.clone(),
-        common.state.clone(),
-        common.held.clone(),
-        common.stats.clone(),
-        common.jobs.clone(),
-        common.candidates.clone(),
-    );
+    let Common { state, held, stats, jobs, candidates, interest, undertaker, .. } = common.clone();
+    let (waiters_of, popular) = (waiters.clone(), Popular::default());
+    let opens =
+        Opens { waiters: waiters_of, state, held, stats, jobs, candidates, popular, interest, undertaker };
     std::thread::Builder::new().name("opens".into()).spawn(move || {
         be_ready(realtime, 3);
         opens.run();

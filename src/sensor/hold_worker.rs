@@ -9,14 +9,18 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::host::exec_args::{self, ExecArgs};
-use crate::host::proc_dir::file_id;
+use crate::host::glance::{Glance, Sight};
+use crate::host::lineage;
+use crate::host::proc_dir::{ProcDir, file_id};
 use crate::host::reader::Reader;
-use crate::model::ids::StartTime;
+use crate::host::undertaker::Undertaker;
+use crate::model::clock::Moment;
+use crate::model::ids::{Pid, StartTime};
 use crate::model::look::{Args, Cause, Exe, Look, Observation, base_name};
 use crate::model::loss::Loss;
 use crate::model::stdio::Backing;
 use crate::sensor::exec_opens::Job;
-use crate::sensor::held::{HeldLook, HeldLooks, Kind};
+use crate::sensor::held::{HeldChannel, HeldLook, HeldLooks, Kind};
 use crate::sensor::hold_state::HoldState;
 use crate::sensor::mailbox::Mailbox;
 use crate::sensor::waiters::Ticket;
@@ -33,6 +37,8 @@ const COMM_MAX: usize = 15;
 pub struct Worker {
     /// How processes are read.
     pub reader: Reader,
+    /// Where duplicates of descriptors are closed.
+    pub undertaker: Option<Undertaker>,
     /// Where work comes from.
     pub jobs: Arc<Mailbox<Job>>,
     /// Where looks go.
@@ -67,39 +73,82 @@ impl Worker {
     }
 
     fn work(&self, job: Job) {
-        let Job { ticket, file, dir, at, followed } = job;
+        let Job { ticket, file, thread, glance, at, followed } = job;
+        if let Some(held) = self.look(thread, file, glance, at, followed, ticket.is_some())
+            // Answered by the deadline: what was read since may be of the new program, or of nobody.
+            && ticket.as_ref().is_none_or(Ticket::is_waiting)
+            // First the look, then the answer: so it is there when the connector tells of the exec.
+            && !self.held.put(held)
+        {
+            self.stats.lose(Loss::HoldFull, 1);
+        }
+        self.let_go(ticket.as_ref());
+    }
+
+    /// `None`: nothing that matters, or it belongs to a look that is there.
+    fn look(
+        &self,
+        thread: Pid,
+        file: OwnedFd,
+        glance: Option<Glance>,
+        at: Moment,
+        followed: bool,
+        waits: bool,
+    ) -> Option<HeldLook> {
+        let dir = ProcDir::open(thread).ok()?;
         let call = exec_args::read(&dir);
         let file = open_file(file);
-        if self.held.change(dir.pid(), |held| goes_on(held, &call, &file)) == Some(true) {
-            return self.let_go(ticket.as_ref());
+        if self.held.change(thread, |held| goes_on(held, &call, &file)) == Some(true) {
+            return None;
         }
-        let (mut stdio, unresolved) = self.reader.stdio(&dir);
+        let seen = if waits { Observation::Held } else { Observation::Live };
+        let (mut stdio, channel) = match glance {
+            Some(mut glance) => {
+                for (fd, sight) in glance.sights.iter_mut().enumerate() {
+                    if (sight.channel().is_some() || matches!(sight, Sight::Network(_)))
+                        && dir.closes_on_exec(fd)
+                    {
+                        *sight = Sight::Closed;
+                    }
+                }
+                (
+                    self.reader.stdio_after(Some(&dir), &glance.sights),
+                    Some(glance).filter(Glance::has_channel),
+                )
+            }
+            None => (self.stdio_by_links(&dir), None),
+        };
+        let direct = stdio.iter().any(|backing| backing.network().is_some());
+        // One that has a network socket itself needs no other's.
+        let channel = channel.filter(|_| !direct);
+        let mut look = if direct || followed {
+            self.reader.rest(&dir, std::mem::take(&mut stdio), at, seen, Cause::Exec)
+        } else {
+            channel.as_ref()?;
+            self.reader.who(&dir, at, seen, Cause::Exec)?
+        };
+        if look.key.start == StartTime(0) {
+            return None;
+        }
+        let channel = channel.zip(self.undertaker.as_ref()).map(|(glance, undertaker)| {
+            let lineage = lineage::with_files(look.parent, &glance.sights, undertaker);
+            HeldChannel { process: glance.process, sights: glance.sights, lineage }
+        });
+        let kind = become_program(&mut look, &call, file);
+        Some(HeldLook { look, whole: direct || followed, channel, thread, call, kind })
+    }
+
+    fn stdio_by_links(&self, dir: &ProcDir) -> [Backing; 3] {
+        let (mut stdio, unresolved) = self.reader.stdio(dir);
+        if unresolved {
+            self.stats.lose(Loss::SocketUnresolved, 1);
+        }
         for (fd, backing) in stdio.iter_mut().enumerate() {
             if backing.network().is_some() && dir.closes_on_exec(fd) {
                 *backing = Backing::Closed;
             }
         }
-        let direct = stdio.iter().any(|backing| backing.network().is_some());
-        if !direct && !followed {
-            return self.let_go(ticket.as_ref());
-        }
-        let seen = if ticket.is_some() { Observation::Held } else { Observation::Live };
-        let mut look = self.reader.rest(&dir, stdio, at, seen, Cause::Exec);
-        if look.key.start == StartTime(0) {
-            return self.let_go(ticket.as_ref());
-        }
-        let kind = become_program(&mut look, &call, file);
-        // Answered by the deadline: what was read since may be of the new program, or of nobody.
-        if ticket.as_ref().is_none_or(Ticket::is_waiting) {
-            if unresolved {
-                self.stats.lose(Loss::SocketUnresolved, 1);
-            }
-            // First the look, then the answer: so it is there when the connector tells of the exec.
-            if !self.held.put(HeldLook { look, thread: dir.pid(), call, kind }) {
-                self.stats.lose(Loss::HoldFull, 1);
-            }
-        }
-        self.let_go(ticket.as_ref());
+        stdio
     }
 
     fn let_go(&self, ticket: Option<&Ticket>) {

@@ -66,9 +66,7 @@ fn connector(settings: &SensorSettings) -> Result<ConnectorProbe, String> {
         orders,
         sweeps,
         suspects,
-        settled: Arc::default(),
-        matters: Arc::new(|_| false),
-        waits: Arc::new(|_| false),
+        interest: crate::sensor::suspect::Interest::none(),
         recent,
         held: Arc::default(),
     };

@@ -17,13 +17,14 @@ use crate::host::reader::{FirstLook, Reader, stat};
 use crate::model::clock::Moment;
 use crate::model::event::Event;
 use crate::model::ids::{Pid, StartTime};
-use crate::model::look::{Cause, Look, Observation};
+use crate::model::look::{Cause, Observation};
 use crate::model::loss::Loss;
 use crate::model::stdio::Backing;
 use crate::sensor::budget::Budget;
 use crate::sensor::connector::Connector;
 use crate::sensor::error::SensorError;
 use crate::sensor::followed::Followed;
+use crate::sensor::held::{HeldChannel, HeldLook};
 use crate::sensor::reading::{How, Item, Reading, Seen, WAITING_MAX};
 use crate::sensor::sequence::Sequences;
 use crate::sensor::settings::SensorSettings;
@@ -212,7 +213,7 @@ impl Sensor {
     fn on_exec(&mut self, pid: Pid, done_ns: u64) {
         if let Some((held, failed)) = self.wires.held.take(pid, done_ns) {
             self.stats.add(Count::HeldUnconfirmed, failed);
-            if self.on_held(held.look) {
+            if self.on_held(held) {
                 return;
             }
         }
@@ -241,16 +242,35 @@ impl Sensor {
     }
 
     /// An exec that was looked at before it was done. False: the process id has passed on meanwhile.
-    fn on_held(&mut self, mut look: Look) -> bool {
-        if !self.reader.refresh(&mut look) {
+    fn on_held(&mut self, held: HeldLook) -> bool {
+        let HeldLook { mut look, whole, channel, .. } = held;
+        if whole && !self.reader.refresh(&mut look) {
             self.stats.count(Count::HeldUnconfirmed);
             return false;
         }
-        let pid = look.key.pid;
         self.stats.count(Count::Held);
-        self.stats.count(Count::LooksHandedOn);
-        self.send(Event::Look(Box::new(look)));
-        self.follow(pid);
+        let (pid, at, seen) = (look.key.pid, look.at, look.seen);
+        let (for_engine, who) = match &channel {
+            Some(_) => (whole.then(|| Box::new(look.clone())), Some(Box::new(look))),
+            None => (Some(Box::new(look)), None),
+        };
+        if let Some(HeldChannel { process, sights, lineage }) = channel {
+            self.hand_on(Item::Suspect(Suspect {
+                pid,
+                process,
+                sights,
+                at,
+                seen,
+                who,
+                lineage,
+                probe: false,
+            }));
+        }
+        if let Some(look) = for_engine {
+            self.stats.count(Count::LooksHandedOn);
+            self.send(Event::Look(look));
+            self.follow(pid);
+        }
         true
     }
 
@@ -260,7 +280,7 @@ impl Sensor {
             let file = held.look.exe.file;
             let mut look = held.look.clone();
             let runs = held.look.seen == Observation::Held && self.reader.refresh(&mut look);
-            if !runs || file.is_none() || look.exe.file != file || !self.on_held(held.look) {
+            if !runs || file.is_none() || look.exe.file != file || !self.on_held(held) {
                 self.stats.count(Count::HeldUnconfirmed);
             }
         }
@@ -295,7 +315,7 @@ impl Sensor {
     /// Somebody else may hold a network socket at the other end: whether that is so takes longer than there is here.
     fn suspect(&mut self, pid: Pid, glance: Glance) {
         let at = clock::now();
-        if !Suspect::both(&glance.sights) && self.wires.settled.has(&glance.sights, at.mono_ns) {
+        if !Suspect::both(&glance.sights) && self.wires.interest.settled.has(&glance.sights, at.mono_ns) {
             self.stats.count(Count::LooksSettled);
             return self.look_later(pid);
         }

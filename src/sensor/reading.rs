@@ -115,26 +115,41 @@ impl Reading {
     /// A single command lives for about a millisecond: who it is has to be read here. Of one with an output alone only
     /// some commands matter, and the name tells enough at a tenth of the cost.
     fn identify(&self, mut suspect: Suspect) {
+        if let Some(who) = &mut suspect.who {
+            // It waited in execve to be read; what the exec has changed is taken over while it lives.
+            if !self.reader.refresh(who) {
+                return self.stats.count(Count::HeldUnconfirmed);
+            }
+            return self.hand_on(suspect);
+        }
         let Some(dir) = ProcDir::of(suspect.pid, &suspect.process) else {
             return self.stats.lose(Loss::SuspectVanished, 1);
         };
+        let interest = &self.wires.interest;
         let both = Suspect::both(&suspect.sights);
-        let settled = both && self.wires.settled.has(&suspect.sights, suspect.at.mono_ns);
+        let settled = both && interest.settled.has(&suspect.sights, suspect.at.mono_ns);
         let name = if !both || settled { dir.read(c"comm", 64).ok() } else { None };
         let name = name.as_ref().map(|(name, _)| name.trim_ascii_end());
-        if settled && name.is_some_and(|name| !(self.wires.waits)(name)) {
+        if settled && name.is_some_and(|name| !(interest.waits)(name)) {
             return self.stats.count(Count::LooksSettled);
         }
-        if !both && name.is_some_and(|name| !(self.wires.matters)(name)) {
+        if !both && name.is_some_and(|name| !(interest.matters)(name)) {
             self.stats.count(Count::LooksSettled);
-            if !self.wires.settled.is_busy(&suspect.sights) {
+            if !interest.settled.is_busy(&suspect.sights) {
                 return;
             }
             suspect.probe = true;
         } else {
             let who = self.reader.who(&dir, suspect.at, suspect.seen, Cause::Exec);
+            if let Some(who) = &who {
+                suspect.lineage = self.reader.lineage(who.parent, &suspect.sights);
+            }
             suspect.who = who.map(Box::new);
         }
+        self.hand_on(suspect);
+    }
+
+    fn hand_on(&self, suspect: Suspect) {
         match self.wires.suspects.try_send(suspect) {
             Ok(()) => self.stats.count(Count::Suspects),
             Err(_) => self.stats.lose(Loss::SuspectDropped, 1),

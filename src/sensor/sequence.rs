@@ -57,9 +57,7 @@ mod tests {
                 orders: bounded(1).1,
                 sweeps: sweeps_in,
                 suspects: bounded(1).0,
-                settled: std::sync::Arc::default(),
-                matters: std::sync::Arc::new(|_| false),
-                waits: std::sync::Arc::new(|_| false),
+                interest: crate::sensor::suspect::Interest::none(),
                 recent: bounded(1).0,
                 held: std::sync::Arc::default(),
             };

@@ -1,15 +1,17 @@
 //! Processes whose stdin or stdout somebody else holds the other end of.
 //!
-//! Owns: what the sensor hands on of them, and the memory of channels that were found to lead nowhere, which the sensor
-//! asks before it hands anything on. Must not own: finding out where they lead.
+//! Owns: what the sensor hands on of them, which of them are worth it, and the memory of channels that were found to lead
+//! nowhere, which is asked before anything is handed on. Must not own: finding out where they lead.
 
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use crate::host::glance::{Glance, Sight};
 use crate::model::clock::Moment;
 use crate::model::ids::Pid;
+use crate::model::lineage::Lineage;
 use crate::model::look::{Look, Observation};
 
 /// How many answers are remembered.
@@ -36,6 +38,8 @@ pub struct Suspect {
     pub seen: Observation,
     /// Who it is, where that was read in time.
     pub who: Option<Box<Look>>,
+    /// Those above it, read with that.
+    pub lineage: Lineage,
     /// It does not matter, but many come on these descriptors: it pays to find out where they lead.
     pub probe: bool,
 }
@@ -43,7 +47,8 @@ pub struct Suspect {
 impl Suspect {
     /// One of which nothing else is known.
     pub fn new(pid: Pid, glance: Glance, at: Moment, seen: Observation) -> Self {
-        Self { pid, process: glance.process, sights: glance.sights, at, seen, who: None, probe: false }
+        let Glance { process, sights } = glance;
+        Self { pid, process, sights, at, seen, who: None, lineage: Lineage::default(), probe: false }
     }
 
     /// Whether both its input and its output are with somebody else. What leads nowhere then may lead somewhere a
@@ -51,6 +56,39 @@ impl Suspect {
     pub fn both(sights: &[Sight; 3]) -> bool {
         let [stdin, stdout, stderr] = sights;
         stdin.channel().is_some() && (stdout.channel().is_some() || stderr.channel().is_some())
+    }
+}
+
+/// A question about a program's name.
+pub type Named = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
+/// Which suspects are worth looking into.
+#[derive(Clone)]
+pub struct Interest {
+    /// What was found to lead nowhere.
+    pub settled: Arc<Settled>,
+    /// Whether what calls itself so right after its exec can matter by its output alone.
+    pub matters: Named,
+    /// Whether it may wait for commands, so that where its descriptors lead can change.
+    pub waits: Named,
+}
+
+impl std::fmt::Debug for Interest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Interest").finish_non_exhaustive()
+    }
+}
+
+impl Interest {
+    /// In nobody.
+    pub fn none() -> Self {
+        Self { settled: Arc::default(), matters: Arc::new(|_| false), waits: Arc::new(|_| false) }
+    }
+
+    /// Whether one with these descriptors is to be looked into. `is` asks a question about its name, where that decides.
+    pub fn wants(&self, sights: &[Sight; 3], now_ns: u64, is: impl FnOnce(&Named) -> bool) -> bool {
+        let settled = self.settled.has(sights, now_ns);
+        if Suspect::both(sights) { !settled || is(&self.waits) } else { !settled && is(&self.matters) }
     }
 }
 

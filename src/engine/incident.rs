@@ -167,6 +167,21 @@ impl Incident {
         }
     }
 
+    /// An exec that is counted already was read while it waited: whoever was counted live was that.
+    pub fn was_held(&mut self, look: &Look) {
+        let same = |entry: &&mut Arc<Look>| {
+            entry.key == look.key && entry.seen == Observation::Live && entry.args.list == look.args.list
+        };
+        if let Some(entry) = self.head.iter_mut().chain(&mut self.tail).rev().find(same) {
+            Arc::make_mut(entry).seen = Observation::Held;
+        }
+        if let Some(fewer) = self.observations.live.checked_sub(1) {
+            self.observations.live = fewer;
+            self.observations.held += 1;
+            self.dirty = true;
+        }
+    }
+
     /// Whether this very exec is on the timeline: the relay thread looks at what the sensor has looked at, and later.
     pub fn has(&self, look: &Look) -> bool {
         self.head.iter().chain(&self.tail).any(|entry| {

@@ -215,6 +215,13 @@ impl Engine {
         let known = |own: &&Life| {
             (look.relayed.is_none() && look.cause == Cause::Sweep || own.exec_may_follow) && own.is_as(&look)
         };
+        // Found by way of its parent in the moment between its exec and the event of that.
+        let held = |own: &&Life| look.seen == Observation::Held && own.exec_may_follow && own.runs(&look);
+        for id in own.as_ref().filter(held).iter().flat_map(|own| &own.incidents) {
+            if let Some(incident) = self.incidents.get_mut(id) {
+                incident.was_held(&look);
+            }
+        }
         if let Some(mut own) = own.as_ref().filter(known).cloned() {
             own.exec_may_follow = false;
             // A sensor that took over from one that hung follows nobody yet.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::host::Host;
 use crate::model::ids::{Inode, Pid, ProcessKey};
 use crate::model::lineage::Lineage;
-use crate::model::relay::{Channel, End, FileKind, Files, Flow, OpenFile, Way};
+use crate::model::relay::{Channel, End, FileKind, Files, Flow, OpenFile, Relay, Way};
 use crate::model::socket::Socket;
 use crate::model::stdio::{Backing, Hop};
 
@@ -61,16 +61,19 @@ pub fn resolve(
     let command = lives.or_else(|| noted.cloned())?;
     let near = if question.above {
         line(command.parent, above, host)
-    } else if gone {
-        let nearest =
-            above.iter().find(|files| host.alive(files.key)).map_or(command.parent, |files| files.key.pid);
-        let mut near: Vec<Pid> = above.iter().map(|files| files.key.pid).collect();
-        near.push(nearest);
-        near.extend(host.relatives(nearest));
-        near.dedup();
-        near
     } else {
-        host.relatives(question.command)
+        let alive = |files: &&Arc<Files>| host.alive(files.key);
+        let of = match above.iter().find(alive) {
+            Some(nearest) if gone => nearest.key.pid,
+            None if gone => command.parent,
+            _ => question.command,
+        };
+        let mut near: Vec<Pid> = above.iter().map(|files| files.key.pid).collect();
+        near.extend((gone && above.is_empty()).then_some(of));
+        near.extend(
+            host.relatives(of).into_iter().filter(|pid| above.iter().all(|files| files.key.pid != *pid)),
+        );
+        near
     };
     let peers = known.map(|known| known.lineage.peers.as_slice()).unwrap_or_default();
     let left = PROCESSES_MAX;
@@ -94,7 +97,7 @@ pub fn resolve(
     }]);
     while let Some(step) = queue.pop_front() {
         if let Some(Reached { hops, holder, socket, heard_ms }) = search.across(&step, &mut queue) {
-            let relay = Arc::new(host.relay(&holder)?);
+            let relay = relay(&holder, known.map(|known| known.lineage), host)?;
             return Some(Way { hops, socket, heard_ms, relay, first: first.1, closed: false });
         }
     }
@@ -132,7 +135,7 @@ fn closed(command: &Files, lineage: &Lineage, first: (u32, Channel), host: &impl
         return None;
     }
     let (fd, socket, heard_ms) = likeliest(&nearest)?;
-    let relay = Arc::new(host.relay(&nearest)?);
+    let relay = relay(&nearest, Some(lineage), host)?;
     let hop =
         |of: &Files, fd, backing| Hop { process: of.key, comm: of.comm.clone(), fds: vec![fd], backing };
     let mut hops = vec![hop(command, first.0, backing(first.1, End::Slave))];
@@ -142,6 +145,12 @@ fn closed(command: &Files, lineage: &Lineage, first: (u32, Channel), host: &impl
     hops.extend(read.map(|fd| hop(&nearest, fd, backing(first.1, End::Slave))));
     hops.push(hop(&nearest, fd, Backing::Network(socket.clone())));
     Some(Way { hops, socket, heard_ms, relay, first: first.1, closed: read.is_none() })
+}
+
+/// Who holds the socket: as it is, or, where it has gone, as it was.
+fn relay(holder: &Files, lineage: Option<&Lineage>, host: &impl Host) -> Option<Arc<Relay>> {
+    let noted = || lineage?.relay.clone().filter(|relay| relay.process.key == holder.key);
+    host.relay(holder).map(Arc::new).or_else(noted)
 }
 
 /// Of several sockets the likeliest is the one that bytes came in on last, and then the newest: cookies count up.

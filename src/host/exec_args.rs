@@ -7,6 +7,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use crate::host::proc_dir::ProcDir;
 use crate::model::ids::Pid;
@@ -17,8 +18,11 @@ use crate::sys::vm;
 const PAGE: u64 = 4096;
 /// The longest path (PATH_MAX).
 const PATH_BYTES_MAX: usize = 4096;
-/// How often `/proc/TID/syscall` is read while it says `running`: the thread has queued its event and not slept yet.
-const TRIES: u32 = 50;
+/// How often `/proc/TID/syscall` is read while it says `running`: the thread has queued its event and not slept yet. At
+/// first at once; then time is left for it to come to that, before threads of higher priority.
+const TRIES: (u32, u32) = (10, 50);
+/// That time.
+const PAUSE: Duration = Duration::from_micros(100);
 
 /// Where the arguments of execve or execveat are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +78,12 @@ fn call(number: u32) -> Option<(usize, usize)> {
     EXECVE.iter().find(|(known, ..)| *known == number).map(|(_, at, pointer)| (*at, *pointer))
 }
 
+/// Whether a thread is in execve, or on a processor, where it cannot be told.
+pub fn may_execute(thread: Pid) -> bool {
+    let text = ProcDir::open(thread).and_then(|dir| dir.read(c"syscall", 256));
+    text.is_ok_and(|(text, _)| text.starts_with(b"running") || parse(&text).is_some())
+}
+
 /// Reads what the thread behind `dir` is about to run.
 pub fn read(dir: &ProcDir) -> ExecArgs {
     let Some(call) = current_call(dir) else { return ExecArgs::default() };
@@ -83,12 +93,16 @@ pub fn read(dir: &ProcDir) -> ExecArgs {
 }
 
 fn current_call(dir: &ProcDir) -> Option<Call> {
-    for _ in 0..TRIES {
+    for round in 0..TRIES.1 {
         let (text, _) = dir.read(c"syscall", 256).ok()?;
         if !text.starts_with(b"running") {
             return parse(&text);
         }
-        std::thread::yield_now();
+        if round < TRIES.0 {
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(PAUSE);
+        }
     }
     None
 }

@@ -25,7 +25,7 @@ const PATIENCE_STEPS: u32 = 30;
 /// Who is above, without their open files.
 pub fn without_files(parent: Pid, sights: &[Sight; 3], undertaker: &Undertaker) -> Lineage {
     let reads = reads(parent, output(sights), undertaker);
-    Lineage { line: line(parent, name), reads, peers: peers(sights) }
+    Lineage { line: line(parent, name), reads, peers: peers(sights), relay: None }
 }
 
 /// Who is above, with their open files, up to the first that has a network socket and is not in the same place as the
@@ -44,7 +44,7 @@ pub fn with_files(parent: Pid, sights: &[Sight; 3], undertaker: &Undertaker) -> 
     // Whoever has no socket is not asked what it does: its parent is.
     let relays = line.first().is_some_and(|files| files.networks().next().is_some());
     let reads = if relays { comes_to_read(parent, output, undertaker) } else { None };
-    Lineage { line, reads, peers: peers(sights) }
+    Lineage { line, reads, peers: peers(sights), relay: None }
 }
 
 /// The channel that the command's output goes to.

@@ -308,6 +308,12 @@ impl Reader {
         undertaker.map(|undertaker| lineage::without_files(parent, sights, undertaker)).unwrap_or_default()
     }
 
+    /// What is to be known of the last of the line, if it holds a network socket.
+    pub fn relay(&self, lineage: &Lineage) -> Option<Arc<Relay>> {
+        let holder = lineage.line.last().filter(|files| files.networks().next().is_some())?;
+        relay(holder, &self.cmdlines).map(Arc::new)
+    }
+
     /// What was read of a process that ended before the rest could be: its parents may still be there.
     pub fn rest_without_it(&self, mut brief: Look, stdio: [Backing; 3], lineage: &Lineage) -> Look {
         brief.stdio = stdio;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::ids::Inode;
-use super::relay::Files;
+use super::relay::{Files, Relay};
 
 /// The parents of a command, and what the nearest was doing.
 #[derive(Clone, Debug, Default)]
@@ -19,4 +19,6 @@ pub struct Lineage {
     pub reads: Option<u32>,
     /// UNIX sockets on the command's own descriptors, each with its peer.
     pub peers: Vec<(Inode, Inode)>,
+    /// The last of the line, where it holds a network socket and the command waited while it was read.
+    pub relay: Option<Arc<Relay>>,
 }

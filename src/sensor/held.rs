@@ -22,8 +22,10 @@ use crate::model::look::{Cause, FileId, Look, Observation};
 const LOOKS_MAX: usize = 1024;
 /// Programs told of that wait to be looked into.
 const MISSED_MAX: usize = 16;
-/// How long one waits.
+/// How long one waits, and how long at most if its thread may still be in execve: on a busy machine it has to wait for
+/// its turn.
 const WAIT_NS: u64 = 1_000_000_000;
+const WAIT_MAX_NS: u64 = 10_000_000_000;
 /// Places of the table of followed processes.
 const FOLLOWED_PLACES: usize = 8192;
 
@@ -131,15 +133,18 @@ impl HeldLooks {
         Some((found, place as u64))
     }
 
-    /// Takes out what has waited too long.
-    pub fn expired(&self, now_ns: u64) -> Vec<HeldLook> {
+    /// Takes out what has waited too long. `executes`: whether a thread may still be in execve.
+    pub fn expired(&self, now_ns: u64, executes: impl Fn(Pid) -> bool) -> Vec<HeldLook> {
         if self.count.load(Ordering::Acquire) == 0 {
             return Vec::new();
         }
         let mut old = Vec::new();
         let mut looks = self.lock();
         looks.retain(|_, list| {
-            let fresh = |held: &HeldLook| now_ns.saturating_sub(held.look.at.mono_ns) < WAIT_NS;
+            let fresh = |held: &HeldLook| {
+                let age = now_ns.saturating_sub(held.look.at.mono_ns);
+                age < WAIT_NS || (age < WAIT_MAX_NS && executes(held.thread))
+            };
             let keep = list.iter().position(fresh).unwrap_or(list.len());
             old.extend(list.drain(..keep));
             !list.is_empty()
@@ -234,9 +239,10 @@ mod tests {
         looks.put(held(5, 10));
         looks.put(held(5, WAIT_NS));
         looks.put(held(6, 11));
-        assert_eq!(looks.expired(WAIT_NS + 10).len(), 1);
-        assert_eq!(looks.expired(WAIT_NS + 20).len(), 1);
-        assert_eq!(looks.expired(u64::MAX).len(), 1);
+        assert_eq!(looks.expired(WAIT_NS + 10, |_| false).len(), 1);
+        assert_eq!(looks.expired(WAIT_NS + 20, |_| false).len(), 1);
+        assert_eq!(looks.expired(WAIT_NS + 30, |_| true).len(), 0);
+        assert_eq!(looks.expired(u64::MAX, |_| true).len(), 1);
         assert_eq!(looks.count.load(Ordering::Relaxed), 0);
     }
 

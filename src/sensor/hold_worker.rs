@@ -131,7 +131,8 @@ impl Worker {
             return None;
         }
         let channel = channel.zip(self.undertaker.as_ref()).map(|(glance, undertaker)| {
-            let lineage = lineage::with_files(look.parent, &glance.sights, undertaker);
+            let mut lineage = lineage::with_files(look.parent, &glance.sights, undertaker);
+            lineage.relay = self.reader.relay(&lineage);
             HeldChannel { process: glance.process, sights: glance.sights, lineage }
         });
         let kind = become_program(&mut look, &call, file);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::host::exec_args;
 use crate::host::glance::Glance;
 use crate::host::proc_dir::ProcDir;
 use crate::host::reader::{FirstLook, Reader, stat};
@@ -276,7 +277,7 @@ impl Sensor {
 
     /// Looks whose exec was not heard of: it failed, or the event was lost and the process runs the program.
     fn expire_held(&mut self, now: Moment) {
-        for held in self.wires.held.expired(now.mono_ns) {
+        for held in self.wires.held.expired(now.mono_ns, exec_args::may_execute) {
             let file = held.look.exe.file;
             let mut look = held.look.clone();
             let runs = held.look.seen == Observation::Held && self.reader.refresh(&mut look);

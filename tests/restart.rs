@@ -194,6 +194,42 @@ fn a_reload_takes_effect_and_a_bad_one_does_not() {
     daemon.stop();
 }
 
+/// Names that are watched since a reload are watched by every thread: here by the one that judges who is on a pipe.
+#[test]
+fn a_reload_watches_other_names_on_relays_too() {
+    require!("bash", "nc.openbsd");
+    let daemon = Daemon::start("");
+    let tool = format!("frob{}", token());
+    let program = daemon.place().path(&tool);
+    std::fs::copy("/bin/cat", &program).unwrap();
+    let relay = |attacker: &Listener| {
+        let text = format!(
+            "cd {}; rm -f f; mkfifo f; {} <f | nc.openbsd 127.0.0.1 {} >f",
+            daemon.place().path("").display(),
+            program.display(),
+            attacker.port()
+        );
+        let victim = Victim::start("bash", &["-c", &text]);
+        let mut session = attacker.accept();
+        session.send("an echo\n");
+        session.hear("an echo\n");
+        (session, victim)
+    };
+    let before = Listener::tcp();
+    drop(relay(&before));
+    daemon.judged();
+    assert!(!daemon.records().iter().any(about(before.port())), "nothing is known of {tool}");
+
+    daemon.place().configure(&format!("[watch]\ncommands = [\"{tool}\"]\n"));
+    daemon.signal(Signal::SIGHUP);
+    wait_for("the reload", || (daemon.count("reloads") == 1).then_some(()));
+    let after = Listener::tcp();
+    let (_session, _victim) = relay(&after);
+    let found = daemon.wait_for("a watched command on a relay", about(after.port()));
+    assert_eq!(found.row(), 5, "{}", found.brief());
+    assert!(found.mentions(&tool), "{}", found.brief());
+}
+
 /// Everything that was executed before SIGTERM is in the spool when the daemon has ended.
 #[test]
 fn sigterm_loses_nothing() {

@@ -77,7 +77,7 @@ fn program(told: &mut Explanation, judge: &Judge, look: &Look) {
     let args: Vec<String> = look.args.list.iter().map(|arg| escape(arg)).collect();
     let line = format!("{} (pid {}): {}", escape(&look.exe.path), look.key.pid, args.join(" "));
     told.say("Program", cut(&line, QUOTE_MAX).to_owned());
-    let program = program_of(&judge.catalog, look, &judge.host);
+    let program = program_of(&judge.catalog.get(), look, &judge.host);
     let name = escape(program.name.as_bytes());
     told.say(
         "Program",
@@ -103,7 +103,7 @@ fn program(told: &mut Explanation, judge: &Judge, look: &Look) {
 fn descriptors(told: &mut Explanation, judge: &Judge, look: &Look, rules: &RuleSet) -> Relayed {
     let mut relayed = Relayed::default();
     let sights = Undertaker::start().ok().and_then(|undertaker| glance(look.key.pid, &undertaker).ok());
-    let patient = program_of(&judge.catalog, look, &judge.host).reads_commands();
+    let patient = program_of(&judge.catalog.get(), look, &judge.host).reads_commands();
     for (fd, backing) in (0u32..).zip(&look.stdio) {
         let heading = format!("fd {fd}");
         told.say(

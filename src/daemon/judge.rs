@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::daemon::lookout::host_mount_namespace;
 use crate::engine::disguise::program_of;
 use crate::engine::policy::RuleSet;
-use crate::engine::program::Catalog;
+use crate::engine::program::in_force::InForce;
 use crate::engine::relayed::discovery;
 use crate::engine::resolve::{Known, Question, resolve};
 use crate::host::Host;
@@ -51,7 +51,7 @@ pub struct Judge {
     /// Answers the search.
     pub host: LiveHost,
     /// The names that are watched.
-    pub catalog: Arc<Catalog>,
+    pub catalog: Arc<InForce>,
     /// The host's mount namespace.
     pub mount_namespace: Option<Inode>,
     /// What leads nowhere.
@@ -67,7 +67,7 @@ impl Judge {
         Self {
             reader: Reader::new(config.sensor.socket_lookup.clone()),
             host: LiveHost::new(),
-            catalog: Arc::new(Catalog::new(&watch.commands, &watch.shells, &watch.ignore)),
+            catalog: Arc::new(InForce::new(watch.catalog())),
             mount_namespace: host_mount_namespace(),
             settled: Arc::default(),
             stats,
@@ -90,9 +90,9 @@ impl Judge {
         let [stdin, stdout, stderr] = &suspect.sights;
         let both = Suspect::both(&suspect.sights);
         let program = if both {
-            program_of(&self.catalog, &brief, &self.host)
+            program_of(&self.catalog.get(), &brief, &self.host)
         } else {
-            self.catalog.identify(&brief.exe.path, &brief.comm, &brief.args.list)
+            self.catalog.get().identify(&brief.exe.path, &brief.comm, &brief.args.list)
         };
         // What executes commands may execute a shell in its own place, with no sign of it but another exec.
         let patient = both && (program.reads_commands() || program.may_become_a_shell());
@@ -210,7 +210,7 @@ impl Judge {
     /// commands at them. To know what a command prints it reads from one, and keeps that.
     fn is_pipeline(&self, way: &Way, lineage: &Lineage) -> bool {
         let relay = &way.relay.process;
-        if self.catalog.identify(&relay.exe, &relay.comm, &relay.args.list).shell.is_none() {
+        if self.catalog.get().identify(&relay.exe, &relay.comm, &relay.args.list).shell.is_none() {
             return false;
         }
         let Some(undertaker) = self.host.undertaker() else { return true };

@@ -118,7 +118,7 @@ impl Engine {
     /// A new engine; `restored` are the incidents that were open when an earlier daemon of this boot ended.
     pub fn new(settings: EngineSettings, place: Place, rules: Arc<RuleSet>, restored: Vec<Restored>) -> Self {
         Self {
-            catalog: Catalog::new(&settings.commands, &settings.shells, &settings.ignore),
+            catalog: settings.catalog(),
             table: Table::new(settings.table_max),
             incidents: BoundedMap::new(settings.incidents_max),
             by_anchor: HashMap::new(),
@@ -141,7 +141,7 @@ impl Engine {
 
     /// Takes new settings and rules; what is open stays open.
     pub fn reload(&mut self, settings: EngineSettings, rules: Arc<RuleSet>) {
-        self.catalog = Catalog::new(&settings.commands, &settings.shells, &settings.ignore);
+        self.catalog = settings.catalog();
         self.rules = rules;
         self.settings = settings;
     }

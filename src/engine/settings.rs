@@ -2,6 +2,8 @@
 //!
 //! Owns: the keys of `[watch]` and `[incident]` and their defaults. Must not own: reading them from a file (`config`).
 
+use crate::engine::program::Catalog;
+
 /// `[watch]` and `[incident]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EngineSettings {
@@ -38,5 +40,17 @@ impl Default for EngineSettings {
             table_max: 65_536,
             one_way_max: 16_384,
         }
+    }
+}
+
+impl EngineSettings {
+    /// The names that these settings make watched.
+    pub fn catalog(&self) -> Catalog {
+        Catalog::new(&self.commands, &self.shells, &self.ignore)
+    }
+
+    /// Whether these settings make other names watched than those.
+    pub fn watches_as(&self, other: &Self) -> bool {
+        (&self.commands, &self.shells, &self.ignore) == (&other.commands, &other.shells, &other.ignore)
     }
 }

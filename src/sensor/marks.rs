@@ -40,15 +40,21 @@ const JUDGED_MAX: usize = 4096;
 
 /// Whether a program's name is watched.
 #[derive(Clone)]
-pub struct Watched(Arc<Asked>);
+pub struct Watched {
+    named: Arc<Asked>,
+    changes: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
 
 /// Gets a program's path.
 type Asked = dyn Fn(&[u8]) -> bool + Send + Sync;
 
 impl Watched {
-    /// Asks `watched`, which gets the program's path.
-    pub fn new(watched: impl Fn(&[u8]) -> bool + Send + Sync + 'static) -> Self {
-        Self(Arc::new(watched))
+    /// Asks `named`, which gets the program's path. What it says may change; `changes` counts how often it did.
+    pub fn new(
+        named: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
+        changes: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        Self { named: Arc::new(named), changes: Arc::new(changes) }
     }
 }
 
@@ -67,6 +73,7 @@ pub struct Marks {
     watched: Watched,
     held: Arc<HeldLooks>,
     judged: HashMap<FileId, bool>,
+    changes: u64,
     refused: HashSet<(u32, u32)>,
     next_namespaces_ns: u64,
     marked: Option<Sender<()>>,
@@ -82,6 +89,7 @@ impl Marks {
         held: Arc<HeldLooks>,
     ) -> Self {
         Self {
+            changes: (watched.changes)(),
             group,
             state,
             stats,
@@ -107,6 +115,7 @@ impl Marks {
         let mut changed = true;
         loop {
             self.heed_missed();
+            self.heed_changes();
             if changed || clock::now().mono_ns >= self.next_namespaces_ns {
                 self.mark_all();
             }
@@ -241,6 +250,15 @@ impl Marks {
         }
     }
 
+    /// Other names are watched than before: every program is judged anew.
+    fn heed_changes(&mut self) {
+        let changes = (self.watched.changes)();
+        if std::mem::replace(&mut self.changes, changes) != changes {
+            self.judged.clear();
+            let _ = self.group.heed_all();
+        }
+    }
+
     /// Ignores a program that is executed often, unless it is watched, may be a shell, or could be made one by somebody
     /// who is not root. The kernel takes the mark back when the file is written to; a file that takes the name of
     /// another has no mark.
@@ -255,7 +273,7 @@ impl Marks {
                 let harmless = id.owner.0 == 0
                     && id.mode & 0o6022 == 0
                     && !base_name(path).is_empty()
-                    && !(self.watched.0)(path)
+                    && !(self.watched.named)(path)
                     && !may_be_shell(file, id.size);
                 if self.judged.len() >= JUDGED_MAX {
                     self.judged.clear();

@@ -138,6 +138,11 @@ impl Group {
         self.mark(libc::FAN_MARK_REMOVE | libc::FAN_MARK_IGNORED_MASK, None, Some(path))
     }
 
+    /// Takes [`Group::ignore`] back for all files, and [`Group::mark_file`] with it.
+    pub fn heed_all(&self) -> io::Result<()> {
+        self.flush(libc::FAN_MARK_INODE)
+    }
+
     /// Takes all marks away, on filesystems and on files. Those who wait go on waiting for their answer.
     pub fn unmark_all(&self) -> io::Result<()> {
         self.flush(libc::FAN_MARK_FILESYSTEM).and(self.flush(libc::FAN_MARK_INODE))

@@ -5,6 +5,7 @@
 //! anybody may choose, decides only where the executable is many programs in one.
 
 pub mod catalog;
+pub mod in_force;
 pub mod interpreter;
 pub mod launcher;
 pub mod shell;

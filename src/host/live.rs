@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::host::cmdline::Cmdlines;
 use crate::host::shells::Shells;
 use crate::host::undertaker::Undertaker;
-use crate::host::{Host, files, listener, reader, relatives, socket};
+use crate::host::{Host, ancestry, files, listener, reader, relatives, socket};
 use crate::model::clock::SECOND;
 use crate::model::ids::{Inode, Pid, ProcessKey};
 use crate::model::look::Look;
@@ -161,7 +161,7 @@ impl Host for LiveHost {
     }
 
     fn relay(&self, holder: &Files) -> Option<Relay> {
-        reader::relay(holder, &self.cmdlines)
+        ancestry::relay(holder, &self.cmdlines)
     }
 
     fn shell_behind(&self, look: &Look, operand: Option<&[u8]>, wait: bool) -> Behind {

@@ -3,6 +3,7 @@
 //! Owns: the trait [`Host`] that the engine asks, and its two implementations: the live machine and a script for
 //! tests. Must not own: deciding anything. Talks to: `/proc` and `sys`.
 
+pub mod ancestry;
 pub mod background;
 pub mod characteristic;
 pub mod cmdline;

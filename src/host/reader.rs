@@ -8,6 +8,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
+use crate::host::ancestry::{self, Ancestry};
 use crate::host::cmdline::Cmdlines;
 use crate::host::glance::{Glance, NoGlance, Sight, glance};
 use crate::host::lineage;
@@ -21,18 +22,15 @@ use crate::model::clock::{Moment, SECOND};
 use crate::model::ids::{Inode, Pid, ProcessKey};
 use crate::model::lineage::Lineage;
 use crate::model::look::{
-    ANCESTORS_MAX, ARGS_BYTES_MAX, ARGS_MAX, Ancestor, Args, Cause, Credentials, Exe, FileId, Look,
-    Namespaces, Observation,
+    ARGS_BYTES_MAX, ARGS_MAX, Ancestor, Args, Cause, Credentials, Exe, Look, Namespaces, Observation,
 };
-use crate::model::relay::{Files, Relay};
+use crate::model::relay::Relay;
 use crate::model::socket::SocketLookup;
 use crate::model::stdio::Backing;
 use crate::sys;
 
 /// The most bytes read of `cgroup`.
 const CGROUP_MAX: usize = 16 * 1024;
-/// The most bytes read of an ancestor's `cmdline`.
-const ANCESTOR_ARGS_MAX: usize = 1024;
 /// Enough of a link to tell sockets from the rest.
 const FIRST_LOOK_LINK: usize = 64;
 
@@ -98,8 +96,7 @@ pub struct Reader {
     ways: Vec<SocketLookup>,
     /// Where pidfd_getfd(2) may be used.
     undertaker: Option<Undertaker>,
-    /// The chain above the parent that was asked for last: siblings come in bursts.
-    chain: RefCell<Vec<Ancestor>>,
+    ancestry: Ancestry,
     /// The process that was read whole last.
     last: RefCell<Option<Box<Look>>>,
     cmdlines: Cmdlines,
@@ -114,7 +111,7 @@ impl Reader {
         Self {
             ways,
             undertaker: duplicates.then(|| Undertaker::start().ok()).flatten(),
-            chain: RefCell::default(),
+            ancestry: Ancestry::default(),
             last: RefCell::default(),
             cmdlines: Cmdlines::default(),
             listening: RefCell::default(),
@@ -256,7 +253,7 @@ impl Reader {
         look.cwd = dir.link(c"cwd").unwrap_or_default();
         look.root = dir.link(c"root").unwrap_or_default();
         look.namespaces = namespaces(dir);
-        look.ancestors = self.ancestors(stat.parent);
+        look.ancestors = self.ancestry.of(stat.parent, &self.cmdlines);
         let mut kept = look.clone();
         // It would keep the file open.
         kept.exe.handle = None;
@@ -311,7 +308,7 @@ impl Reader {
     /// What is to be known of the last of the line, if it holds a network socket.
     pub fn relay(&self, lineage: &Lineage) -> Option<Arc<Relay>> {
         let holder = lineage.line.last().filter(|files| files.networks().next().is_some())?;
-        relay(holder, &self.cmdlines).map(Arc::new)
+        ancestry::relay(holder, &self.cmdlines).map(Arc::new)
     }
 
     /// What was read of a process that ended before the rest could be: its parents may still be there.
@@ -333,17 +330,7 @@ impl Reader {
 
     /// The chain of parents as it was noted: those that have gone since by their names alone.
     pub fn ancestors_noted(&self, parent: Pid, lineage: &Lineage) -> Vec<Ancestor> {
-        let lives =
-            |key: ProcessKey| stat(key.pid).is_some_and(|stat| stat.lives() && stat.start == key.start);
-        let gone = lineage.line.iter().take_while(|noted| !lives(noted.key));
-        let mut chain: Vec<Ancestor> =
-            gone.map(|noted| Ancestor::gone(noted.key, noted.comm.clone())).collect();
-        let nearest = lineage.line.get(chain.len()).map(|noted| noted.key.pid);
-        let above =
-            chain.len().checked_sub(1).and_then(|last| lineage.line.get(last)).map(|last| last.parent);
-        chain.extend(self.ancestors(nearest.or(above).unwrap_or(parent)));
-        chain.truncate(ANCESTORS_MAX);
-        chain
+        self.ancestry.noted(parent, lineage, &self.cmdlines)
     }
 
     fn listened(&self, stdio: &[Backing; 3], dir: &ProcDir, at: Moment) -> Vec<(Inode, bool)> {
@@ -407,17 +394,6 @@ impl Reader {
         let look = self.rest(&dir, stdio, at, seen, cause);
         if look.key.start.0 == 0 { Err(Missed::Vanished) } else { Ok((look, unresolved)) }
     }
-
-    /// The chain of parents. Each is read for itself: a parent may end meanwhile, and the chain with it. As long as the
-    /// nearest is the same life as last time, so are those above it, or the kernel would have given it another parent.
-    fn ancestors(&self, first: Pid) -> Vec<Ancestor> {
-        let nearest = stat(first).map(|stat| ProcessKey { pid: first, start: stat.start });
-        let mut kept = self.chain.borrow_mut();
-        if nearest.is_none() || kept.first().map(|ancestor| ancestor.key) != nearest {
-            *kept = ancestors(first, &self.cmdlines);
-        }
-        kept.clone()
-    }
 }
 
 fn namespaces(dir: &ProcDir) -> Namespaces {
@@ -435,7 +411,7 @@ pub fn stat(pid: Pid) -> Option<Stat> {
     Stat::parse(&text)
 }
 
-fn exe(dir: &ProcDir) -> Exe {
+pub(super) fn exe(dir: &ProcDir) -> Exe {
     let Ok(mut path) = dir.link(c"exe") else { return Exe::default() };
     let deleted = path.ends_with(b" (deleted)");
     if deleted {
@@ -457,47 +433,6 @@ pub fn args(text: &[u8], mut truncated: bool, most: usize) -> Args {
     let list: Vec<Vec<u8>> = parts.by_ref().take(most).map(<[u8]>::to_vec).collect();
     truncated |= parts.next().is_some();
     Args { list, truncated }
-}
-
-/// Reads a chain of parents.
-fn ancestors(first: Pid, cmdlines: &Cmdlines) -> Vec<Ancestor> {
-    let mut chain: Vec<Ancestor> = Vec::new();
-    let mut pid = first;
-    while pid.0 > 0 && chain.len() < ANCESTORS_MAX {
-        let Ok(dir) = ProcDir::open(pid) else { break };
-        let Some(stat) = dir.read(c"stat", 4096).ok().and_then(|(text, _)| Stat::parse(&text)) else { break };
-        let parent = stat.parent;
-        chain.push(ancestor(&dir, stat, cmdlines).0);
-        pid = parent;
-    }
-    chain
-}
-
-/// One process as part of a chain, and its program file.
-fn ancestor(dir: &ProcDir, stat: Stat, cmdlines: &Cmdlines) -> (Ancestor, Option<FileId>) {
-    let (cmdline, more) = cmdlines.read(dir, ANCESTOR_ARGS_MAX).unwrap_or_default();
-    let status = dir.read(c"status", 8192).map(|(text, _)| Status::parse(&text)).unwrap_or_default();
-    let exe = exe(dir);
-    let ancestor = Ancestor {
-        key: ProcessKey { pid: dir.pid(), start: stat.start },
-        comm: stat.comm,
-        exe_owner: exe.file.map(|file| file.owner),
-        exe: exe.path,
-        args: args(&cmdline, more, 16),
-        uid: status.credentials.uid,
-        mnt_ns: dir.namespace(c"ns/mnt", b"mnt:["),
-    };
-    (ancestor, exe.file)
-}
-
-/// What is to be known of a process that holds the socket at the end of somebody else's tether.
-pub fn relay(holder: &Files, cmdlines: &Cmdlines) -> Option<Relay> {
-    let dir = ProcDir::open(holder.key.pid).ok()?;
-    let (text, _) = dir.read(c"stat", 4096).ok()?;
-    let stat = Stat::parse(&text).filter(|stat| stat.start == holder.key.start)?;
-    let (process, file) = ancestor(&dir, stat, cmdlines);
-    let root = dir.link(c"root").unwrap_or_default();
-    Some(Relay { process, file, root, sockets: holder.network_count() })
 }
 
 fn started_wall_ns(ticks: u64, at: Moment) -> u64 {

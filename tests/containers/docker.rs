@@ -38,10 +38,11 @@ pub struct Docker {
 impl Docker {
     pub fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<Docker>> = Mutex::new(Weak::new());
-        shared(&SHARED, Self::start)
+        shared(&SHARED, Self::alone)
     }
 
-    fn start() -> Self {
+    /// One that nobody else is connected to.
+    pub fn alone() -> Self {
         let (containerd, home, port) = (Containerd::shared(), Home::new(), chosen_port());
         let arguments = [
             format!("--config-file={}", home.write("daemon.json", "{}")),
@@ -49,6 +50,8 @@ impl Docker {
             format!("--exec-root={}", home.text("exec")),
             format!("--pidfile={}", home.text("pid")),
             format!("--containerd={}", containerd.socket()),
+            format!("--containerd-namespace={}", token()),
+            format!("--containerd-plugins-namespace={}", token()),
             format!("--host=unix://{}", home.text("sock")),
             format!("--host=tcp://127.0.0.1:{port}"),
             "--tls=false".into(),

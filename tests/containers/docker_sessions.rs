@@ -2,14 +2,15 @@
 
 use std::fs;
 
+use crate::common::attacker::Listener;
 use crate::common::daemon::{Daemon, TETHERD};
 use crate::common::work::Work;
 use crate::common::{token, wait_for};
 use crate::docker::{Api, Container, Docker};
 use crate::home::inside;
 use crate::image::NAME;
-use crate::require_docker;
 use crate::typing::{types, types_on_terminal};
+use crate::{require, require_docker};
 
 /// Work over both sockets; findings about it have the port or the container in them.
 fn work(docker: &Docker, container: Option<&Container>) -> Work {
@@ -107,6 +108,31 @@ fn docker_health_checks() {
         "timeout 20 {events} >events & for i in $(seq 60); do {inspect} >state; grep -q '^[45] healthy' state && break; \
          sleep 0.2; done; kill $!; grep -q healthy state; grep -q exec_start events"
     ));
+    work.stays_quiet();
+}
+
+/// Agents for monitoring and proxies keep a connection to dockerd's UNIX socket open, and others to the network: a session
+/// of somebody else's through the same dockerd does not lead there.
+#[test]
+fn docker_exec_beside_an_agent_on_dockers_socket() {
+    require_docker!();
+    require!("/usr/bin/python3");
+    let docker = Docker::shared();
+    let container = docker.sleeper();
+    let mut work = work(&docker, Some(&container));
+    let port = Listener::tcp().swallow();
+    work.ports.push(port);
+    let text = "import socket,sys\n\
+        n=socket.create_connection(('127.0.0.1',int(sys.argv[2])))\n\
+        u=socket.socket(socket.AF_UNIX); u.connect(sys.argv[1])\n\
+        u.sendall(b'GET /events HTTP/1.1\\r\\nHost: docker\\r\\n\\r\\n')\n\
+        while u.recv(4096): n.sendall(b'x')";
+    let agent = work.write("agent.py", text);
+    let socket = docker.home.text("sock");
+    let agent = work.started("/usr/bin/python3", &[agent.to_str().unwrap(), &socket, &port.to_string()]);
+    work.bash(&types(&docker.cli(Api::Unix, &format!("exec -i {} sh", container.name))));
+    work.bash(&types_on_terminal(&docker.cli(Api::Unix, &format!("exec -it {} sh", container.name))));
+    drop(agent);
     work.stays_quiet();
 }
 

@@ -16,7 +16,8 @@ fn impostors_in_docker() {
     require_docker!();
     Daemon::shared();
     let container = Docker::shared().sleeper();
-    for path in IMPOSTORS {
+    // The others are tried in the tests below.
+    for path in &IMPOSTORS[..3] {
         impostor(&|line| container.exec(line), Identity::new(&container.id, "docker"), path);
     }
 }

@@ -39,6 +39,8 @@ mod home;
 mod image;
 #[path = "containers/impostors.rs"]
 mod impostors;
+#[path = "containers/names.rs"]
+mod names;
 #[path = "containers/podman.rs"]
 mod podman;
 #[path = "containers/podman_attacks.rs"]

@@ -8,7 +8,6 @@ use crate::common::daemon::Daemon;
 use crate::common::finding::arguments_of;
 use crate::common::victim::Victim;
 use crate::common::wait_for;
-use crate::common::work::Work;
 use crate::docker::{Api, Container, Docker};
 use crate::require_docker;
 

@@ -7,7 +7,7 @@ use crate::require_containerd;
 
 fn in_pod(attack: fn(Start, Identity)) {
     Daemon::shared();
-    let pod = Pod::run("sleep 10000");
+    let pod = Pod::run("sleep 600");
     let identity = Identity { pod_uid: &pod.uid, ..Identity::new(&pod.id, "containerd") };
     attack(&|line| pod.exec(line), identity);
 }

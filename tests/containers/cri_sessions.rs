@@ -40,7 +40,7 @@ fn pod_probes_and_logs() {
 
 fn session(tty: bool) {
     Daemon::shared();
-    let pod = Pod::run("sleep 10000");
+    let pod = Pod::run("sleep 600");
     let mut work = work(&pod);
     let mut session = WebSocket::open(&pod.exec_url(&["/bin/sh"], tty));
     work.ports.push(session.port());

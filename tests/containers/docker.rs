@@ -109,7 +109,7 @@ impl Docker {
 
     /// A container that sleeps, for commands to be run in.
     pub fn sleeper(self: &Arc<Self>) -> Container {
-        self.container("", "sleep 10000")
+        self.container("", "sleep 600")
     }
 }
 
@@ -130,8 +130,12 @@ pub struct Container {
 impl Container {
     /// `docker exec` of a command line of sh in it, to be started.
     pub fn exec(&self, line: &str) -> Command {
+        self.exec_over(Api::Unix, line)
+    }
+
+    pub fn exec_over(&self, api: Api, line: &str) -> Command {
         let mut command = Command::new("/usr/bin/docker");
-        command.args(["--config", &self.docker.home.text("cli"), "--host", &self.docker.host(Api::Unix)]);
+        command.args(["--config", &self.docker.home.text("cli"), "--host", &self.docker.host(api)]);
         command.args(["exec", &self.name, "/bin/sh", "-c", line]);
         command
     }

@@ -35,6 +35,18 @@ fn docker_fifo_relay() {
     in_container(fifo_relay);
 }
 
+/// dockerd has the session's connection, and is excused for that; what is started in the session is not.
+#[test]
+fn docker_attacks_in_a_session_over_tcp() {
+    require_docker!();
+    Daemon::shared();
+    let container = Docker::shared().sleeper();
+    let identity = Identity::new(&container.id, "docker");
+    for attack in [reverse_shell, fifo_relay] {
+        attack(&|line| container.exec_over(Api::Tcp, line), identity);
+    }
+}
+
 /// In a reverse shell on the host somebody runs `docker exec`: the shell in the container hangs on the attacker's
 /// connection through docker's client, dockerd and a shim.
 #[test]

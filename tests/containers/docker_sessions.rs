@@ -94,7 +94,7 @@ fn docker_health_checks() {
     require_docker!();
     let docker = Docker::shared();
     let health = "--health-cmd \"id; ls /; df; hostname\" --health-interval 0.5s --health-retries 1";
-    let container = docker.container(health, "sleep 10000");
+    let container = docker.container(health, "sleep 600");
     let work = work(&docker, Some(&container));
     let inspect = docker.cli(
         Api::Tcp,

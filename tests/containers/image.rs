@@ -55,7 +55,7 @@ fn write(to: &Path) {
     let config = json!({
         "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }, "os": "linux",
         // It serves as the pause image of pods too.
-        "config": { "Cmd": ["/bin/sleep", "100000"], "Env": ["PATH=/bin:/usr/bin:/usr/sbin"] },
+        "config": { "Cmd": ["/bin/sleep", "900"], "Env": ["PATH=/bin:/usr/bin:/usr/sbin"] },
         "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{digest}")] },
         "history": [{ "created_by": "tests" }],
     });

@@ -30,7 +30,7 @@ fn impostor_in_a_container_that_may_do_much() {
     Daemon::shared();
     let options = "--pid host --ipc host --volume /:/host --security-opt seccomp=unconfined \
          --cap-add SYS_ADMIN --cap-add SYS_PTRACE --cap-add NET_ADMIN";
-    let container = Docker::shared().container(options, "sleep 10000");
+    let container = Docker::shared().container(options, "sleep 600");
     let identity = Identity { own_pids: false, ..Identity::new(&container.id, "docker") };
     impostor(&|line| container.exec(line), identity, "/usr/bin/dockerd");
 }
@@ -55,7 +55,7 @@ fn impostor_under_containerd() {
 fn impostor_in_a_pod() {
     require_containerd!();
     Daemon::shared();
-    let pod = Pod::run("sleep 10000");
+    let pod = Pod::run("sleep 600");
     let identity = Identity { pod_uid: &pod.uid, ..Identity::new(&pod.id, "containerd") };
     impostor(&|line| pod.exec(line), identity, "/usr/bin/containerd");
 }

@@ -64,7 +64,7 @@ fn names_of_podman() {
 #[test]
 fn names_of_pods() {
     require_containerd!();
-    let pod = Pod::run("sleep 10000");
+    let pod = Pod::run("sleep 600");
     let identity = Identity { pod_uid: &pod.uid, ..Identity::new(&pod.id, "containerd") };
     let state = pod.containerd.home.text("state");
     let found = found("containerd_directories", &state, identity, &|line| pod.exec(line));

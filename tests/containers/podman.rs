@@ -109,7 +109,7 @@ impl Podman {
 
     /// A container that sleeps, for commands to be run in.
     pub fn sleeper(self: &Arc<Self>, runtime: &'static str) -> Container {
-        self.container(runtime, "", "sleep 10000")
+        self.container(runtime, "", "sleep 600")
     }
 }
 

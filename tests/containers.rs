@@ -33,6 +33,8 @@ mod docker;
 mod docker_attacks;
 #[path = "containers/docker_sessions.rs"]
 mod docker_sessions;
+#[path = "containers/held.rs"]
+mod held;
 #[path = "containers/home.rs"]
 mod home;
 #[path = "containers/image.rs"]

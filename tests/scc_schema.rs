@@ -145,6 +145,8 @@ fn a_reverse_shell_in_a_pod() {
 fn names_from_the_runtimes_files() {
     let directory = tempfile::tempdir().unwrap();
     let record = record_with_names(directory.path());
+    let place = format!("in containerd container {} (app) of pod shop/web-7d9f;", shapes::CONTAINER);
+    assert!(record.finding.description.contains(&place), "{}", record.finding.description);
     let container = json!({"name": "app", "uri": "registry.example/app:1.2"});
     assert_eq!(serde_json::to_value(&record.finding.containers).unwrap(), json!([container]));
     assert_eq!(

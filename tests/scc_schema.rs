@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use tetherd::enrich::{EnrichSettings, Enricher};
+use tetherd::enrich::{EnrichSettings, Enricher, MetadataSettings};
 use tetherd::model::clock::Moment;
 use tetherd::model::detection::Detection;
 use tetherd::model::finding::{CATEGORY_LOSS, LINE_MAX, Record, property};
@@ -36,6 +36,24 @@ fn enricher() -> Enricher {
         ..EnrichSettings::default()
     };
     Enricher::new(settings, BOOT.into())
+}
+
+/// The record of a shell in a pod whose runtime has its names and image on disk.
+fn record_with_names(directory: &Path) -> Record {
+    let bundle = directory.join("io.containerd.runtime.v2.task/k8s.io").join(shapes::CONTAINER);
+    fs::create_dir_all(&bundle).unwrap();
+    let annotations = json!({"annotations": {
+        "io.kubernetes.cri.container-name": "app", "io.kubernetes.cri.image-name": "registry.example/app:1.2",
+        "io.kubernetes.cri.sandbox-id": "x", "io.kubernetes.cri.sandbox-name": "web-7d9f",
+        "io.kubernetes.cri.sandbox-namespace": "shop"}});
+    fs::write(bundle.join("config.json"), annotations.to_string()).unwrap();
+    let containerd = vec![directory.to_str().unwrap().to_owned()];
+    let settings = EnrichSettings {
+        digest_wait_ms: 30_000,
+        metadata: MetadataSettings { containerd, ..MetadataSettings::default() },
+        ..EnrichSettings::default()
+    };
+    Enricher::new(settings, BOOT.into()).record(&shapes::pod(), NOW)
 }
 
 fn record(detection: &Detection) -> Record {
@@ -109,8 +127,8 @@ fn a_reverse_shell_in_a_pod() {
         (
             property::ENRICHMENT_STATUS,
             json!({"complete": false, "missing": [
-                "container's name and image: the runtime's files were not asked",
-                "pod's name and namespace: the runtime's files were not asked"]}),
+                "container's name and image: the runtime's directories have no file of it",
+                "pod's name and namespace: the runtime's files do not say"]}),
         ),
     ] {
         assert_eq!(get(&record, key), &value, "{key}");
@@ -121,6 +139,29 @@ fn a_reverse_shell_in_a_pod() {
         "{}",
         line.len()
     );
+}
+
+#[test]
+fn names_from_the_runtimes_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let record = record_with_names(directory.path());
+    let place = format!("in containerd container {} (app) of pod shop/web-7d9f;", shapes::CONTAINER);
+    assert!(record.finding.description.contains(&place), "{}", record.finding.description);
+    let container = json!({"name": "app", "uri": "registry.example/app:1.2"});
+    assert_eq!(serde_json::to_value(&record.finding.containers).unwrap(), json!([container]));
+    assert_eq!(
+        serde_json::to_value(&record.finding.kubernetes.as_ref().unwrap().pods).unwrap(),
+        json!([{"ns": "shop", "name": "web-7d9f", "containers": [container]}])
+    );
+    for (key, value) in [
+        (property::CONTAINER_NAME, "app"),
+        (property::CONTAINER_IMAGE_URI, "registry.example/app:1.2"),
+        (property::POD_NAME, "web-7d9f"),
+        (property::POD_NAMESPACE, "shop"),
+    ] {
+        assert_eq!(get(&record, key), value, "{key}");
+    }
+    assert_eq!(get(&record, property::ENRICHMENT_STATUS), &json!({"complete": true, "missing": []}));
 }
 
 #[test]
@@ -234,6 +275,15 @@ fn every_line_is_the_apis_and_the_schemas() {
 
     let mut records: Vec<Record> = shapes::all().iter().map(record).collect();
     records.push(Enricher::new(EnrichSettings::default(), BOOT.into()).record(&shapes::pod(), NOW));
+    let mut named = record_with_names(&scratch.path().join("names"));
+    let pods = named.finding.kubernetes.iter_mut().flat_map(|kubernetes| &mut kubernetes.pods);
+    let in_pods = pods.flat_map(|pod| &mut pod.containers);
+    for container in named.finding.containers.iter_mut().chain(in_pods) {
+        // Of dockerd's and podman's containers these are known too.
+        container.image_id = Some("sha256:2d9ae5".into());
+        container.create_time = Some(NOW.rfc3339());
+    }
+    records.push(named);
     let losses = BTreeMap::from([
         ("Losses".to_owned(), json!({"kernel_overflow": 12})),
         (property::EVIDENCE.to_owned(), json!(["12 kernel_overflow"])),

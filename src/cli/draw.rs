@@ -50,9 +50,7 @@ pub fn draw(record: &Record, unicode: bool) -> String {
     let uid = process.map_or("?", |process| process.user_id.as_str());
     let user = if user.is_empty() { format!("uid {uid}") } else { format!("{user} (uid {uid})") };
     command.push(format!("as {user} in {}", or(text(property::PROCESS_WORKING_DIRECTORY), "?")));
-    if let Some(place) = container(record) {
-        command.push(place);
-    }
+    command.extend(container(record));
     boxed(&mut out, pen, &command, true);
     let fds = finding.source_properties.get(property::SOCKET_FDS).and_then(Value::as_array);
     let fds = fds.map(|fds| fds.iter().filter_map(Value::as_u64).map(fd_name).collect::<Vec<_>>().join(", "));
@@ -113,15 +111,26 @@ fn title(record: &Record, process: Option<&Process>) -> String {
     format!("{exe}  pid {pid}  (seen {seen})")
 }
 
-fn container(record: &Record) -> Option<String> {
+/// The container, its image and its pod, as far as they are known.
+fn container(record: &Record) -> Vec<String> {
     let text = |key: &str| record.text(key).unwrap_or_default();
     let id = text(property::CONTAINER_ID);
     let runtime = text(property::CONTAINER_RUNTIME);
     if id.is_empty() && runtime.is_empty() {
-        return None;
+        return Vec::new();
     }
     let short: String = id.chars().take(12).collect();
-    Some(format!("container {} ({})", or(&short, "?"), or(runtime, "unknown runtime")))
+    let which = format!("{} {}", text(property::CONTAINER_NAME), or(&short, "?"));
+    let mut lines = vec![format!("container {} ({})", which.trim_start(), or(runtime, "unknown runtime"))];
+    let image = text(property::CONTAINER_IMAGE_URI);
+    if !image.is_empty() {
+        lines.push(format!("image {image}"));
+    }
+    let pod = text(property::POD_NAME);
+    if !pod.is_empty() {
+        lines.push(format!("pod {}/{pod}", text(property::POD_NAMESPACE)));
+    }
+    lines
 }
 
 fn socket(record: &Record) -> Vec<String> {

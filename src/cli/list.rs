@@ -70,7 +70,36 @@ fn summary(record: &Record) -> String {
     });
     let arrow = if text(property::TETHER_DIRECTION) == "inbound" { "<-" } else { "->" };
     let peer = peer.unwrap_or_else(|| text(property::PEER_SCOPE).to_owned());
-    let container = text(property::CONTAINER_ID);
-    let container = if container.is_empty() { String::new() } else { format!(" in {}", cut(container, 12)) };
+    let (pod, id) = (text(property::POD_NAME), cut(text(property::CONTAINER_ID), 12));
+    let container = match (text(property::CONTAINER_NAME), id) {
+        (_, "") => String::new(),
+        (own, _) if !pod.is_empty() => format!(" in {}/{pod}/{own}", text(property::POD_NAMESPACE)),
+        ("", id) => format!(" in {id}"),
+        (own, _) => format!(" in {own}"),
+    };
     escape(format!("{name} {arrow} {peer}{container}").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::clock::Moment;
+    use crate::model::finding::CATEGORY_LOSS;
+    use crate::spool::record::observation;
+
+    #[test]
+    fn places() {
+        let of = |properties: &[(&str, &str)]| {
+            let more = properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect();
+            let now = Moment { mono_ns: 1, wall_ns: 1 };
+            summary(&observation(CATEGORY_LOSS, "A record.", more, now, "boot"))
+        };
+        let id = (property::CONTAINER_ID, "73bfe475650de66df8e2affdc98d440d");
+        let name = (property::CONTAINER_NAME, "we\u{1b}b");
+        assert_eq!(of(&[]), "? -> ");
+        assert_eq!(of(&[id]), "? ->  in 73bfe475650d");
+        assert_eq!(of(&[id, name]), "? ->  in we\\x1bb");
+        let pod = [(property::POD_NAMESPACE, "shop"), (property::POD_NAME, "front")];
+        assert_eq!(of(&[id, name, pod[0], pod[1]]), "? ->  in shop/front/we\\x1bb");
+    }
 }

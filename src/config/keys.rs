@@ -5,7 +5,7 @@
 use crate::config::Config;
 use crate::config::values::{
     Value, facility, fanotify, fanotify_shown, flag, lookups, lookups_shown, metrics, names, number, path,
-    path_shown, plain, quoted, resource, shown, size, socket, texts_shown, within,
+    path_shown, paths, plain, quoted, resource, shown, size, socket, texts_shown, within,
 };
 
 /// One key.
@@ -202,11 +202,35 @@ pub const KEYS: &[Key] = &[
     ),
     key!(
         "enrich.digest_wait_ms",
-        "longest that a record waits for a digest, in milliseconds; later ones come with the next record",
+        "longest that a record waits for digests, names and the like, in milliseconds; later ones come with the next record",
         "0 to 1000",
         number!(0..=1000, u64),
         shown,
         enrich.digest_wait_ms
+    ),
+    key!(
+        "enrich.docker_directories",
+        "dockerd's data directories, where names and images of containers are read",
+        "a list of absolute paths",
+        paths,
+        texts_shown,
+        enrich.metadata.docker
+    ),
+    key!(
+        "enrich.containerd_directories",
+        "containerd's state directories, where names and images of pods' containers are read",
+        "a list of absolute paths",
+        paths,
+        texts_shown,
+        enrich.metadata.containerd
+    ),
+    key!(
+        "enrich.storage_directories",
+        "storage directories of podman and CRI-O, where names and images of containers are read",
+        "a list of absolute paths",
+        paths,
+        texts_shown,
+        enrich.metadata.storage
     ),
     key!(
         "node.name",

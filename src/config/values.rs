@@ -159,6 +159,14 @@ pub(super) fn names(value: Value) -> Result<Vec<String>, String> {
     }
 }
 
+pub(super) fn paths(value: Value) -> Result<Vec<String>, String> {
+    let list = texts(value)?;
+    for text in &list {
+        path(Value::Text(text.clone()))?;
+    }
+    Ok(list)
+}
+
 pub(super) fn lookups(value: Value) -> Result<Vec<SocketLookup>, String> {
     let ways: Result<Vec<_>, _> = texts(value)?
         .iter()

@@ -7,6 +7,7 @@
 pub mod anchor;
 pub mod bounded;
 pub mod classify;
+pub mod client;
 pub mod direction;
 pub mod disguise;
 #[cfg(test)]

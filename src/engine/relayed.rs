@@ -69,7 +69,10 @@ impl Engine {
             }
         };
         let open = self.incident_at(anchor, &way.socket);
-        if open.is_none() && joins.is_empty() && self.excused(look, row, &way.socket, Some(&way.relay), host)
+        if open.is_none()
+            && joins.is_empty()
+            && (self.excused(look, row, &way.socket, Some(&way.relay), host)
+                || self.ends_at_another_client(look, way, host))
         {
             self.tally.allowed += 1;
             return;
@@ -153,7 +156,7 @@ impl Engine {
         judgement
     }
 
-    fn is_tool(&self, way: &Way) -> bool {
+    pub(super) fn is_tool(&self, way: &Way) -> bool {
         is_tool(way, &self.catalog)
     }
 }

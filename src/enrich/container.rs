@@ -230,7 +230,8 @@ fn is_hex(text: &str) -> bool {
     text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn is_long_id(text: &str) -> bool {
+/// 64 hexadecimal digits, as most runtimes make ids.
+pub(super) fn is_long_id(text: &str) -> bool {
     text.len() == 64 && is_hex(text)
 }
 

@@ -1,7 +1,7 @@
 //! From what the engine decided to what is reported: adds context, never changes the verdict.
 //!
 //! Owns: building a [`Record`] from a [`Detection`], and what it takes to know more about a process than one look has:
-//! its container, its user's name, the digest of its program. Must not own: judging, storing. Talks to: `model`; two
+//! its container, its user's name, the digest of its program. Must not own: judging, storing. Talks to: `model`; three
 //! worker threads of its own read files that somebody else controls, because such a read can take for ever.
 //!
 //! A record waits for those threads for `digest_wait_ms` in all. What is not there by then is left out, the record says
@@ -10,6 +10,7 @@
 mod connection;
 pub mod container;
 mod digest;
+mod metadata;
 mod namespaces;
 pub mod node;
 mod process;
@@ -23,6 +24,7 @@ mod tether_path;
 mod user;
 mod words;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use properties::keys;
@@ -37,6 +39,8 @@ use crate::model::look::{Look, Namespaces};
 
 use container::ContainerIdentity;
 use digest::Digests;
+pub use metadata::MetadataSettings;
+use metadata::{Metadata, Runtimes};
 use node::Node;
 use status::Status;
 use user::Users;
@@ -50,6 +54,7 @@ pub struct Enricher {
     wait: Duration,
     digests: Digests,
     users: Users,
+    runtimes: Runtimes,
 }
 
 /// Everything that was found out about the main process and that a record is made from.
@@ -69,6 +74,8 @@ struct Context<'a> {
 struct Place {
     cgroup_path: Option<String>,
     container: Option<ContainerIdentity>,
+    /// What its runtime knows of it, as far as it is known here.
+    metadata: Arc<Metadata>,
     /// In a container, even though no form of path named it.
     isolated: bool,
 }
@@ -83,6 +90,7 @@ impl Enricher {
             wait: Duration::from_millis(settings.digest_wait_ms),
             digests: Digests::new(settings.digest, settings.digest_max_bytes),
             users: Users::new(host.mnt),
+            runtimes: Runtimes::new(settings.metadata.clone()),
             node: Node::new(settings),
         }
     }
@@ -97,6 +105,10 @@ impl Enricher {
             self.digests.ask(look);
         }
         self.users.ask(subject);
+        let mut place = self.place(subject);
+        if let Some(container) = &place.container {
+            self.runtimes.ask(container);
+        }
         self.digests.wait(deadline);
         let user_name = match self.users.wait(subject, deadline) {
             Ok(name) => name,
@@ -105,12 +117,27 @@ impl Enricher {
                 None
             }
         };
+        if let Some(container) = &place.container {
+            match self.runtimes.wait(container, deadline) {
+                Ok(metadata) => {
+                    for (what, there) in
+                        [("name", metadata.name.is_some()), ("image", metadata.image.is_some())]
+                    {
+                        if !there {
+                            status.miss(&format!("container's {what}"), "the runtime's files do not say");
+                        }
+                    }
+                    place.metadata = metadata;
+                }
+                Err(why) => status.miss("container's name and image", why),
+            }
+        }
         let context = Context {
             detection,
             now,
             node: &self.node,
             boot_id: &self.boot_id,
-            place: self.place(subject),
+            place,
             user_name,
             digests: &self.digests,
             status,
@@ -129,6 +156,6 @@ impl Enricher {
         let isolated = namespaces::isolated(&look.namespaces, &self.host, service);
         let container = container::identify(&look.cgroup, isolated);
         let cgroup_path = container.as_ref().map(|c| c.cgroup_path.clone()).or(cgroup_path);
-        Place { cgroup_path, container, isolated }
+        Place { cgroup_path, container, metadata: Arc::default(), isolated }
     }
 }

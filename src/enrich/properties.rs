@@ -139,7 +139,12 @@ fn place(map: &mut Map, context: &Context<'_>) {
     if let Some(container) = &place.container {
         map.set(property::CONTAINER_ID, container.id.as_str());
         map.set(property::CONTAINER_RUNTIME, container.runtime);
-        map.set_some(property::POD_UID, container.pod_uid.as_deref());
+        let known = &place.metadata;
+        map.set_some(property::CONTAINER_NAME, known.name.as_deref());
+        map.set_some(property::CONTAINER_IMAGE_URI, known.image.as_deref());
+        map.set_some(property::POD_UID, container.pod_uid.as_deref().or(known.pod_uid.as_deref()));
+        map.set_some(property::POD_NAME, known.pod_name.as_deref());
+        map.set_some(property::POD_NAMESPACE, known.pod_namespace.as_deref());
         let outer: Vec<&str> = container.outer.iter().map(|id| id.as_str()).collect();
         map.set_some(property::OUTER_CONTAINER_IDS, (!outer.is_empty()).then_some(outer));
     } else if place.isolated {

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use crate::model::detection::Detection;
-use crate::model::finding::{CATEGORY, Container, Finding, Kubernetes, MitreAttack, Node, Record};
+use crate::model::finding::{CATEGORY, Container, Finding, Kubernetes, MitreAttack, Node, Pod, Record};
 use crate::model::look::Look;
 
 use super::process::{ARGS_OTHER, ARGS_SUBJECT};
 use super::status::Status;
-use super::{Context, connection, process, properties, words};
+use super::{Context, Place, connection, process, properties, words};
 
 /// The rules of DESIGN 4, first version.
 const MODULE: &str = "tetherd/rows/1";
@@ -88,27 +88,45 @@ fn note_missing(context: &mut Context<'_>) {
     if let Err(why) = context.digests.get(&subject.exe) {
         status.miss("executable's SHA-256", why);
     }
-    if context.place.container.is_some() {
-        status.miss("container's name and image", "the runtime's files were not asked");
-    } else if context.place.isolated {
+    let place = &context.place;
+    if place.container.is_none() && place.isolated {
         status.miss("container's id", "the cgroup path has none of the known forms");
     }
-    if context.place.container.as_ref().is_some_and(|container| container.pod_uid.is_some()) {
-        status.miss("pod's name and namespace", "the runtime's files were not asked");
+    let in_pod = place.container.as_ref().is_some_and(|container| container.pod_uid.is_some());
+    if in_pod && pod(&context.place).is_none() {
+        status.miss("pod's name and namespace", "the runtime's files do not say");
     }
     for file in &subject.unread {
         status.miss(file, "it could not be read while the process lived");
     }
 }
 
-/// The container, by its id as long as its name is not known.
+/// The container, by its id where its name is not known.
 fn containers(context: &Context<'_>) -> Vec<Container> {
-    let known = context.place.container.iter();
-    known.map(|container| Container { name: container.id.to_string(), ..Container::default() }).collect()
+    container(&context.place).into_iter().collect()
 }
 
-/// The node of a pod. The pod itself needs a name and a namespace to be written.
+fn container(place: &Place) -> Option<Container> {
+    let (container, known) = (place.container.as_ref()?, &place.metadata);
+    Some(Container {
+        name: known.name.clone().unwrap_or_else(|| container.id.to_string()),
+        uri: known.image.clone(),
+        image_id: known.image_id.clone(),
+        create_time: known.created.clone(),
+    })
+}
+
+/// The pod, which needs a name and a namespace to be written.
+fn pod(place: &Place) -> Option<Pod> {
+    let known = &place.metadata;
+    let (ns, name) = (known.pod_namespace.clone()?, known.pod_name.clone()?);
+    Some(Pod { ns, name, labels: Vec::new(), containers: container(place).into_iter().collect() })
+}
+
+/// The pod and its node.
 fn kubernetes(context: &Context<'_>) -> Option<Kubernetes> {
-    context.place.container.as_ref()?.pod_uid.as_ref()?;
-    Some(Kubernetes { pods: Vec::new(), nodes: vec![Node { name: context.node.full_name() }] })
+    let pods: Vec<Pod> = pod(&context.place).into_iter().collect();
+    let in_pod = context.place.container.as_ref()?.pod_uid.is_some();
+    (in_pod || !pods.is_empty())
+        .then(|| Kubernetes { pods, nodes: vec![Node { name: context.node.full_name() }] })
 }

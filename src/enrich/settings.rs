@@ -2,6 +2,8 @@
 //!
 //! Owns: the keys of `[enrich]` and `[node]` and their defaults. Must not own: reading them from a file (`config`).
 
+use super::metadata::MetadataSettings;
+
 /// `[enrich]` and `[node]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EnrichSettings {
@@ -9,8 +11,11 @@ pub struct EnrichSettings {
     pub digest: bool,
     /// The most bytes of one file that are hashed.
     pub digest_max_bytes: u64,
-    /// The longest that a record waits for a digest, in milliseconds; later ones come with the next record.
+    /// The longest that a record waits for digests, names and what runtimes know, in milliseconds; what comes later is in
+    /// the next record.
     pub digest_wait_ms: u64,
+    /// Where runtimes keep what they know of their containers.
+    pub metadata: MetadataSettings,
     /// The node's name (`VM_Instance_Name`); empty: the host name.
     pub node_name: String,
     /// Full resource name of the cluster or host; empty: `//tetherd/hosts/NODE`.
@@ -25,6 +30,7 @@ impl Default for EnrichSettings {
             digest: true,
             digest_max_bytes: 64 << 20,
             digest_wait_ms: 5,
+            metadata: MetadataSettings::default(),
             node_name: String::new(),
             resource_name: String::new(),
             resource_display_name: String::new(),

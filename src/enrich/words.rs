@@ -37,7 +37,15 @@ pub(super) fn description(context: &Context<'_>) -> String {
         streams(detection.tether.fds),
     );
     if let Some(container) = &context.place.container {
+        let known = &context.place.metadata;
+        let shown = |text: &String| escape(cut(text, 64).as_bytes());
         text += &format!(", in {} container {}", container.runtime, container.id);
+        if let Some(name) = &known.name {
+            text += &format!(" ({})", shown(name));
+        }
+        if let (Some(ns), Some(pod)) = (&known.pod_namespace, &known.pod_name) {
+            text += &format!(" of pod {}/{}", shown(ns), shown(pod));
+        }
     } else if context.place.isolated {
         text += ", in a container";
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::host::Host;
 use crate::model::ids::{Inode, Pid, ProcessKey};
-use crate::model::look::{Ancestor, Look};
+use crate::model::look::{Ancestor, FileId, Look};
 use crate::model::recognised::Behind;
 use crate::model::relay::{Channel, FileKind, Files, Relay};
 use crate::model::socket::Socket;
@@ -26,6 +26,8 @@ pub struct ScriptedHost {
     pub peers: HashMap<Inode, Inode>,
     /// Programs of processes.
     pub programs: HashMap<Pid, Ancestor>,
+    /// The file of each of them.
+    pub program_file: Option<FileId>,
     /// What stands behind a program, by its path (of the loader's operand, where there is one); others are no shells.
     pub behind: HashMap<Vec<u8>, Behind>,
 }
@@ -77,13 +79,14 @@ impl Host for ScriptedHost {
     }
 
     fn relay(&self, holder: &Files) -> Option<Relay> {
-        let process = self.programs.get(&holder.key.pid).cloned().unwrap_or_else(|| Ancestor {
+        let known = self.programs.get(&holder.key.pid);
+        let process = known.cloned().unwrap_or_else(|| Ancestor {
             key: holder.key,
             comm: holder.comm.clone(),
             ..Ancestor::default()
         });
         let sockets = holder.network_count();
-        Some(Relay { process, file: None, root: b"/".to_vec(), sockets })
+        Some(Relay { process, file: known.and(self.program_file), root: b"/".to_vec(), sockets })
     }
 
     fn shell_behind(&self, look: &Look, operand: Option<&[u8]>, _wait: bool) -> Behind {

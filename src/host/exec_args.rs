@@ -7,6 +7,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use crate::host::proc_dir::ProcDir;
 use crate::model::ids::Pid;
@@ -17,8 +18,15 @@ use crate::sys::vm;
 const PAGE: u64 = 4096;
 /// The longest path (PATH_MAX).
 const PATH_BYTES_MAX: usize = 4096;
-/// How often `/proc/TID/syscall` is read while it says `running`: the thread has queued its event and not slept yet.
+/// How often `/proc/TID/syscall` is read while it says `running`: the thread has queued its event and not slept yet. A
+/// thread that nobody holds seldom sleeps at all, and its arguments can be read after the exec.
 const TRIES: u32 = 50;
+const TRIES_UNHELD: u32 = 2;
+/// After so many the thread may be waiting for this very processor, which a real-time thread does not give up by
+/// yielding.
+const YIELDS: u32 = 5;
+/// How long the processor is given up then.
+const PAUSE: Duration = Duration::from_micros(50);
 
 /// Where the arguments of execve or execveat are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,21 +82,26 @@ fn call(number: u32) -> Option<(usize, usize)> {
     EXECVE.iter().find(|(known, ..)| *known == number).map(|(_, at, pointer)| (*at, *pointer))
 }
 
-/// Reads what the thread behind `dir` is about to run.
-pub fn read(dir: &ProcDir) -> ExecArgs {
-    let Some(call) = current_call(dir) else { return ExecArgs::default() };
+/// Reads what the thread behind `dir` is about to run; `held`: it waits until it is let go.
+pub fn read(dir: &ProcDir, held: bool) -> ExecArgs {
+    let tries = if held { TRIES } else { TRIES_UNHELD };
+    let Some(call) = current_call(dir, tries) else { return ExecArgs::default() };
     let Ok(mut memory) = Memory::of(dir) else { return ExecArgs::default() };
     let path = memory.text(call.path, PATH_BYTES_MAX).map(|(path, _)| path).unwrap_or_default();
     ExecArgs { path, args: memory.argv(call) }
 }
 
-fn current_call(dir: &ProcDir) -> Option<Call> {
-    for _ in 0..TRIES {
+fn current_call(dir: &ProcDir, tries: u32) -> Option<Call> {
+    for tried in 0..tries {
         let (text, _) = dir.read(c"syscall", 256).ok()?;
         if !text.starts_with(b"running") {
             return parse(&text);
         }
-        std::thread::yield_now();
+        if tried < YIELDS {
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(PAUSE);
+        }
     }
     None
 }

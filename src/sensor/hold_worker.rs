@@ -68,7 +68,7 @@ impl Worker {
 
     fn work(&self, job: Job) {
         let Job { ticket, file, dir, at, followed } = job;
-        let call = exec_args::read(&dir);
+        let call = exec_args::read(&dir, ticket.is_some());
         let file = open_file(file);
         if self.held.change(dir.pid(), |held| goes_on(held, &call, &file)) == Some(true) {
             return self.let_go(ticket.as_ref());

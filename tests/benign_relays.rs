@@ -9,10 +9,14 @@
 
 mod common;
 
+#[path = "benign_relays/clients.rs"]
+mod clients;
 #[path = "benign_relays/local.rs"]
 mod local;
 #[path = "benign_relays/pipelines.rs"]
 mod pipelines;
+#[path = "benign_relays/policy.rs"]
+mod policy;
 #[path = "benign_relays/services.rs"]
 mod services;
 #[path = "benign_relays/sshd.rs"]

@@ -13,6 +13,7 @@ mod common;
 use common::attacker::Listener;
 use common::daemon::Daemon;
 use common::finding::Finding;
+use common::notes::note;
 use common::relayed::{ends, is_on, prove_popen, wait_or_show};
 use common::victim::Victim;
 
@@ -36,6 +37,7 @@ fn prove_loop(program: &str, option: &str, text: &str, expected: (u64, &str, &[u
     let found = wait_or_show(Daemon::shared(), &[port], "both commands", |record| {
         lines.iter().all(|(line, _)| ran(record, line))
     });
+    note(Daemon::shared(), &found);
     assert_eq!((found.row(), found.severity()), (expected.0, expected.1), "{}", found.brief());
     assert_eq!(found.numbers("Socket_Fds"), expected.2, "{}", found.brief());
     drop(session);

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use common::attacker::{Listener, Session};
 use common::daemon::Daemon;
 use common::expected::{Expected, prove, prove_session};
+use common::notes::note;
 use common::programs::program;
 use common::token;
 use common::victim::Victim;
@@ -122,6 +123,27 @@ fn bind_shell_in_another_network_namespace() {
 }
 
 #[test]
+fn bind_shell_in_own_pid_mount_and_network_namespaces() {
+    require!("gcc", "ip", "unshare");
+    Daemon::shared();
+    let net = Net::new("10.235");
+    let program = program("attack");
+    let unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    let command = [program.to_str().unwrap(), "serve", &net.there, "40404", "1", "/bin/sh"];
+    let victim = net.victim(&[&unshare[..], &command[..]].concat());
+    let session = Session::dial(&net.there, 40404);
+    let expected = Expected {
+        args: SHELL,
+        severity: "CRITICAL",
+        scope: "private",
+        direction: "inbound",
+        inner_pid: true,
+        ..Expected::default()
+    };
+    prove_session(Daemon::shared(), session, victim, &expected);
+}
+
+#[test]
 fn own_pid_mount_network_and_ipc_namespaces() {
     require!("gcc", "ip", "unshare");
     Daemon::shared();
@@ -221,6 +243,7 @@ fn chroot_with_busybox() {
         record.peer_port() == Some(attacker.port())
             && record.process(shell).is_some_and(|p| inside.iter().any(|path| p["binary"]["path"] == *path))
     });
+    note(Daemon::shared(), &found);
     assert_eq!(found.row(), 1, "{}", found.brief());
     assert_eq!(found.severity(), "HIGH", "{}", found.brief());
     assert!(found.ran(&["/bin/sh"]), "{}", found.brief());

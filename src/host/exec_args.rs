@@ -18,11 +18,15 @@ use crate::sys::vm;
 const PAGE: u64 = 4096;
 /// The longest path (PATH_MAX).
 const PATH_BYTES_MAX: usize = 4096;
-/// How often `/proc/TID/syscall` is read while it says `running`: the thread has queued its event and not slept yet. At
-/// first at once; then time is left for it to come to that, before threads of higher priority.
-const TRIES: (u32, u32) = (10, 50);
-/// That time.
-const PAUSE: Duration = Duration::from_micros(100);
+/// How often `/proc/TID/syscall` is read while it says `running`: the thread has queued its event and not slept yet. A
+/// thread that nobody holds seldom sleeps at all, and its arguments can be read after the exec.
+const TRIES: u32 = 50;
+const TRIES_UNHELD: u32 = 2;
+/// After so many the thread may be waiting for this very processor, which a real-time thread does not give up by
+/// yielding.
+const YIELDS: u32 = 5;
+/// How long the processor is given up then.
+const PAUSE: Duration = Duration::from_micros(50);
 
 /// Where the arguments of execve or execveat are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,21 +88,22 @@ pub fn may_execute(thread: Pid) -> bool {
     text.is_ok_and(|(text, _)| text.starts_with(b"running") || parse(&text).is_some())
 }
 
-/// Reads what the thread behind `dir` is about to run.
-pub fn read(dir: &ProcDir) -> ExecArgs {
-    let Some(call) = current_call(dir) else { return ExecArgs::default() };
+/// Reads what the thread behind `dir` is about to run; `held`: it waits until it is let go.
+pub fn read(dir: &ProcDir, held: bool) -> ExecArgs {
+    let tries = if held { TRIES } else { TRIES_UNHELD };
+    let Some(call) = current_call(dir, tries) else { return ExecArgs::default() };
     let Ok(mut memory) = Memory::of(dir) else { return ExecArgs::default() };
     let path = memory.text(call.path, PATH_BYTES_MAX).map(|(path, _)| path).unwrap_or_default();
     ExecArgs { path, args: memory.argv(call) }
 }
 
-fn current_call(dir: &ProcDir) -> Option<Call> {
-    for round in 0..TRIES.1 {
+fn current_call(dir: &ProcDir, tries: u32) -> Option<Call> {
+    for tried in 0..tries {
         let (text, _) = dir.read(c"syscall", 256).ok()?;
         if !text.starts_with(b"running") {
             return parse(&text);
         }
-        if round < TRIES.0 {
+        if tried < YIELDS {
             std::thread::yield_now();
         } else {
             std::thread::sleep(PAUSE);
@@ -273,7 +278,7 @@ mod tests {
     #[test]
     fn a_process_that_executes_nothing() {
         let mut child = std::process::Command::new("/bin/sleep").arg("60").arg0("sleep").spawn().unwrap();
-        let read = read(&ProcDir::open(Pid(child.id())).unwrap());
+        let read = read(&ProcDir::open(Pid(child.id())).unwrap(), true);
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(read, ExecArgs::default());

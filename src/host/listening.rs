@@ -29,7 +29,6 @@ const KNOWN_MAX: usize = 32;
 #[derive(Debug)]
 pub struct Listening {
     own: Option<Inode>,
-    realtime: bool,
     traveller: Option<Traveller>,
     known: VecDeque<Known>,
 }
@@ -45,7 +44,8 @@ struct Known {
 impl Listening {
     /// `realtime`: whether who asks has real-time priority, so that it does not wait for a thread that has none.
     pub fn new(realtime: bool) -> Self {
-        Self { own: own_namespace(), realtime, traveller: None, known: VecDeque::new() }
+        // At once: the first question has no time to wait for a thread to begin.
+        Self { own: own_namespace(), traveller: Traveller::start(realtime).ok(), known: VecDeque::new() }
     }
 
     /// Whether somebody listens where the connection on this socket arrived, or would have; `None` where that cannot
@@ -62,7 +62,7 @@ impl Listening {
             sock_diag::listens(local).ok()?
         } else if user.namespace(c"ns/net", b"net:[") == Some(namespace) {
             let there = user.open_file(c"ns/net").ok()?;
-            self.traveller()?.ask(there, local)?
+            self.traveller.as_mut()?.ask(there, local)?
         } else {
             return None;
         };
@@ -71,13 +71,6 @@ impl Listening {
             self.known.push_front(Known { namespace, local, at_ns: now_ns });
         }
         Some(answer)
-    }
-
-    fn traveller(&mut self) -> Option<&mut Traveller> {
-        if self.traveller.is_none() {
-            self.traveller = Some(Traveller::start(self.realtime).ok()?);
-        }
-        self.traveller.as_mut()
     }
 }
 

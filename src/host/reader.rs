@@ -347,8 +347,9 @@ impl Reader {
         known
     }
 
-    /// Takes over what an exec has changed into a look from before it. Where the process has gone, the look stays as it
-    /// is; false: its id has passed on to another.
+    /// Takes over what an exec has changed into a look from before it. Arguments that were read while it waited in execve
+    /// stay: it may have executed another program meanwhile. Those that were read while nobody held it prove nothing. Where
+    /// it has gone, the look stays as it is; false: its id has passed on to another.
     pub fn refresh(&self, look: &mut Look) -> bool {
         let Ok(dir) = ProcDir::open(look.key.pid) else { return true };
         let Some(stat) = dir.read(c"stat", 4096).ok().and_then(|(text, _)| Stat::parse(&text)) else {
@@ -363,8 +364,12 @@ impl Reader {
             if !exe.path.is_empty() {
                 look.exe = exe;
             }
-            if let Some(args) =
-                self.cmdlines.read(&dir, ARGS_BYTES_MAX).ok().map(|(text, more)| args(&text, more, ARGS_MAX))
+            if (look.seen != Observation::Held || look.unread.contains(&"cmdline"))
+                && let Some(args) = self
+                    .cmdlines
+                    .read(&dir, ARGS_BYTES_MAX)
+                    .ok()
+                    .map(|(text, more)| args(&text, more, ARGS_MAX))
                 && !args.list.is_empty()
             {
                 look.args = args;

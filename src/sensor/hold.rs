@@ -168,7 +168,7 @@ impl Hold {
             let realtime = settings.realtime;
             std::thread::Builder::new().name("held".into()).spawn(move || {
                 be_ready(realtime, 2);
-                let reader = Reader::new(settings.socket_lookup);
+                let reader = Reader::new(settings.socket_lookup).live(realtime);
                 Worker { reader, undertaker, jobs, held, state, stats, stopped }.run();
             })?;
         }

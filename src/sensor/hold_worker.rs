@@ -96,7 +96,7 @@ impl Worker {
         waits: bool,
     ) -> Option<HeldLook> {
         let dir = ProcDir::open(thread).ok()?;
-        let call = exec_args::read(&dir);
+        let call = exec_args::read(&dir, waits);
         let file = open_file(file);
         if self.held.change(thread, |held| goes_on(held, &call, &file)) == Some(true) {
             return None;

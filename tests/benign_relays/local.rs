@@ -70,3 +70,15 @@ fn a_shell_between_pipes() {
     assert!(victim.wait().success());
     work.stays_quiet();
 }
+
+#[test]
+fn an_interactive_shell_on_a_terminal() {
+    require!("bash", "script");
+    let work = Work::new();
+    let output = work.bash(
+        "printf 'id\\nuname -a | cat\\nsleep 0.3\\nls | sort\\nexit\\n' | \
+         script -qc 'bash --norc -i' $PWD/typescript",
+    );
+    assert!(String::from_utf8_lossy(&output.stdout).contains("uid="));
+    work.stays_quiet();
+}

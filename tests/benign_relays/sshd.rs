@@ -22,6 +22,19 @@ fn shells_and_commands_for_longer_than_a_look_takes() {
 }
 
 #[test]
+fn a_remote_command_into_local_filters() {
+    require!("/usr/sbin/sshd", "ssh", "ssh-keygen");
+    let mut work = Work::new();
+    let sshd = Sshd::new(&mut work);
+    let ssh = sshd.ssh();
+    let here = work.directory.path().display().to_string();
+    let output =
+        work.bash(&format!("{ssh} box 'cat {here}/sshd_config; id' | grep -v Port | sort | head -3"));
+    assert!(!output.stdout.is_empty());
+    work.stays_quiet();
+}
+
+#[test]
 fn an_archive_from_one_host_to_another() {
     require!("/usr/sbin/sshd", "ssh", "ssh-keygen", "tar");
     let mut work = Work::new();

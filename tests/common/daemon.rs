@@ -18,6 +18,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::finding::{CATEGORY, Finding};
+use super::mode::{self, mode, with_mode};
+use super::notes::Stopwatch;
 use super::{DEADLINE, wait_at_most, which};
 
 /// The program under test.
@@ -50,7 +52,8 @@ impl Place {
         Arc::new(place)
     }
 
-    /// Writes the configuration anew: temporary paths, and `extra`. A `[syslog]` table in `extra` replaces ours.
+    /// Writes the configuration anew: temporary paths, and `extra`. A `[syslog]` table in `extra` replaces ours, and so
+    /// does a way of hearing of execs (`mode`).
     pub fn configure(&self, extra: &str) {
         let syslog = if extra.contains("[syslog]") { "" } else { "[syslog]\nenabled = false\n" };
         let text = format!(
@@ -58,7 +61,7 @@ impl Place {
             self.path("control.sock").display(),
             self.path("rules.d").display(),
         );
-        fs::write(self.config(), text).unwrap();
+        fs::write(self.config(), with_mode(&text, mode())).unwrap();
     }
 
     /// A path in it.
@@ -136,6 +139,7 @@ pub struct Daemon {
     place: Arc<Place>,
     child: Child,
     said: Arc<Mutex<String>>,
+    stopwatch: Option<Stopwatch>,
 }
 
 impl Daemon {
@@ -171,6 +175,7 @@ impl Daemon {
     }
 
     fn spawn(place: &Arc<Place>, mut command: Command) -> Self {
+        let stopwatch = Stopwatch::start(place);
         let mut child = command.spawn().expect("tetherd starts");
         let said = Arc::new(Mutex::new(String::new()));
         let (stderr, into) = (child.stderr.take().unwrap(), said.clone());
@@ -181,7 +186,7 @@ impl Daemon {
                 said.push('\n');
             }
         });
-        let mut daemon = Self { place: place.clone(), child, said };
+        let mut daemon = Self { place: place.clone(), child, said, stopwatch };
         let ready = wait_at_most(DEADLINE, || {
             let gone = daemon.child.try_wait().unwrap();
             assert!(gone.is_none(), "tetherd ended with {gone:?} and said:\n{}", daemon.said());
@@ -191,7 +196,7 @@ impl Daemon {
         daemon
     }
 
-    /// The one that all tests of this binary share, with the default configuration. It ends with the test process,
+    /// The one that all tests of this binary share, with the default configuration, in the mode that is asked for. It ends with the test process,
     /// whichever way that ends: `setpriv` asks the kernel for SIGTERM when the thread that started it is gone.
     pub fn shared() -> &'static Daemon {
         static SHARED: OnceLock<Daemon> = OnceLock::new();
@@ -214,7 +219,9 @@ impl Daemon {
                     }
                 })
                 .unwrap();
-            receiver.recv().expect("the shared daemon starts")
+            let daemon = receiver.recv().expect("the shared daemon starts");
+            assert_eq!(mode::mode_of(&daemon), mode(), "the mode; tetherd said:\n{}", daemon.said());
+            daemon
         })
     }
 
@@ -226,6 +233,11 @@ impl Daemon {
     /// Its spool and configuration.
     pub fn place(&self) -> &Arc<Place> {
         &self.place
+    }
+
+    /// What tells the times of execs and records, if notes are asked for.
+    pub fn stopwatch(&self) -> Option<&Stopwatch> {
+        self.stopwatch.as_ref()
     }
 
     /// What it has written to stderr.

@@ -7,6 +7,8 @@ use std::path::Path;
 use super::attacker::{Listener, Session};
 use super::daemon::{Daemon, lives};
 use super::finding::{CATEGORY, Finding, arguments_of};
+use super::mode::is_seen;
+use super::notes::note;
 use super::victim::Victim;
 use super::which;
 
@@ -33,7 +35,7 @@ pub struct Expected<'a> {
     pub protocol: &'a str,
     /// The protocol of the connection; `None` where the API has no name for it.
     pub wire: Option<&'a str>,
-    /// `Observation`.
+    /// `Observation`, in the mode `off` (`mode::is_seen` says what it is in the others).
     pub seen: &'a str,
     /// The shell is in a PID namespace of its own: what it calls itself is not what the host calls it.
     pub inner_pid: bool,
@@ -108,7 +110,8 @@ impl Expected<'_> {
         assert_eq!(found.text("Peer_Scope"), self.scope, "scope: {brief}");
         assert_eq!(found.text("Socket_Protocol"), self.protocol, "protocol: {brief}");
         assert_eq!(found.numbers("Socket_Fds"), self.fds, "descriptors: {brief}");
-        assert_eq!(found.text("Observation"), self.seen, "observation: {brief}");
+        let seen = pids.iter().find_map(|&pid| found.seen(pid)).unwrap_or_default();
+        assert!(is_seen(daemon, self.seen, seen), "observation: {seen}, not {}: {brief}", self.seen);
         assert!(found.number("Socket_Inode") > 0, "inode: {brief}");
         assert!(found.count() >= 1, "count: {brief}");
         let all: u64 = ["held", "live", "inherited", "swept"].iter().map(|how| found.observed(how)).sum();
@@ -143,6 +146,7 @@ pub fn prove_session(
     let shell = session.shell_pid();
     let (here, there) = (session.victim(), session.attacker());
     let found = expected.find(daemon, here, there, shell);
+    note(daemon, &found);
 
     let pause = if expected.patient { "sleep 0.2; " } else { "" };
     let said = session.run(&format!("({pause}echo he''ard) | /bin/cat; :"));

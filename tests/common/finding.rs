@@ -114,6 +114,12 @@ impl Finding {
         self.processes().iter().rfind(|process| process["pid"].as_str() == Some(&pid.to_string()))
     }
 
+    /// How the process with this id was seen, when it executed the newest of its programs.
+    pub fn seen(&self, pid: u32) -> Option<&str> {
+        let timeline = self.property("Timeline").as_array().map(Vec::as_slice).unwrap_or_default();
+        timeline.iter().rfind(|entry| entry["pid"] == pid)?["seen"].as_str()
+    }
+
     /// Whether the timeline has a program with exactly these arguments.
     pub fn ran(&self, arguments: &[&str]) -> bool {
         self.processes().iter().any(|process| arguments_of(process) == arguments)

@@ -11,11 +11,14 @@ pub mod daemon;
 pub mod expected;
 pub mod finding;
 pub mod hungfs;
+pub mod mode;
+pub mod notes;
 pub mod programs;
 pub mod relayed;
 pub mod victim;
 pub mod work;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -70,14 +73,18 @@ pub fn skip(what: &str) {
         std::env::var_os("TETHERD_TESTS_STRICT").is_none_or(|value| value != "1"),
         "{what} is missing, and TETHERD_TESTS_STRICT=1 lets no test be skipped"
     );
-    let name = std::thread::current().name().unwrap_or("?").to_owned();
-    eprintln!("SKIPPED: {name}: {what} is missing");
+    say(&format!("SKIPPED: {what} is missing"));
 }
 
 /// What the machine itself cannot give (a kernel option): skipped in every case, and said.
 pub fn impossible(why: &str) {
+    say(&format!("SKIPPED: not possible on this machine: {why}"));
+}
+
+/// Says something of the running test, also where it passes: what `eprintln!` prints is shown of failed ones only.
+pub fn say(what: &str) {
     let name = std::thread::current().name().unwrap_or("?").to_owned();
-    eprintln!("SKIPPED: {name}: not possible on this machine: {why}");
+    let _ = writeln!(std::io::stderr(), "{name}: {what}");
 }
 
 /// Ends the test, loudly, unless it runs as root and each of the programs is there.

@@ -4,6 +4,7 @@ use super::attacker::Session;
 use super::daemon::Daemon;
 use super::expected::outer_pids;
 use super::finding::{CATEGORY, Finding, arguments_of};
+use super::notes::note;
 use super::victim::Victim;
 use super::wait_for;
 
@@ -133,6 +134,7 @@ pub fn prove_relayed(
             && record.text("Tether_Kind") == expected.kind
             && subject(record).is_some()
     });
+    note(daemon, &found);
     assert_eq!(found.severity(), expected.severity, "severity: {}", brief(&found));
     assert_eq!(found.state(), "ACTIVE", "{}", brief(&found));
     assert_eq!(found.text("Tether_Direction"), expected.direction, "{}", brief(&found));
@@ -219,6 +221,7 @@ pub fn prove_popen(daemon: &Daemon, mut session: Session, victim: Victim, port: 
         }
     }
     let found = wait_or_show(daemon, &[port], "row 6 with two commands", enough);
+    note(daemon, &found);
     let brief = brief(&found);
     assert_eq!(found.text("Tether_Kind"), "relayed", "{brief}");
     let pid = relay_pid(&found);

@@ -4,6 +4,7 @@ use std::net::UdpSocket;
 
 use crate::common::attacker::{Listener, Session, chosen_port};
 use crate::common::daemon::Daemon;
+use crate::common::notes::note;
 use crate::common::relayed::{Relayed, prove_relayed};
 use crate::common::victim::Victim;
 use crate::common::wait_for;
@@ -114,6 +115,7 @@ fn two_ways(line: &str, expected: &Relayed) {
     let found = crate::common::relayed::wait_or_show(daemon, &ports, "row 4", |record| {
         record.row() == expected.row && record.process(shell).is_some()
     });
+    note(daemon, &found);
     assert_eq!(found.severity(), expected.severity, "{}", found.brief());
     assert_eq!(found.numbers("Socket_Fds"), expected.fds, "{}", found.brief());
     assert_eq!(crate::common::relayed::hops(&found), expected.hops, "{}", found.brief());

@@ -71,6 +71,11 @@ impl Judge {
         }
     }
 
+    /// Counts what searches have left out.
+    pub fn count_cuts(&self) {
+        self.stats.lose(Loss::SearchCut, self.host.take_cuts());
+    }
+
     /// Looks where a suspect leads.
     pub fn judge(&self, mut suspect: Suspect, rules: &RuleSet) -> Judged {
         if suspect.probe {

@@ -100,6 +100,7 @@ impl RelayThread {
             let now = clock::now().mono_ns;
             if now.saturating_sub(looked_ns) >= ROUND_NS {
                 looked_ns = now;
+                self.judge.count_cuts();
                 self.look_at_shells(&mut shells);
                 self.look_at_others(&mut others);
             }

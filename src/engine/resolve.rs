@@ -1,6 +1,7 @@
 //! From a command's pipe, FIFO, UNIX socket or pseudo-terminal to the process that holds a network socket.
 //!
-//! Owns: the search: breadth first, over at most [`HOPS_MAX`] channels, with a bound on how many processes are asked.
+//! Owns: the search: breadth first, over at most [`HOPS_MAX`] channels, among those near the command and then among
+//! everybody, with a bound on how many processes are asked.
 //! Must not own: reading processes ([`Host`] does), verdicts. Pure: whole searches replay from scripts.
 
 use std::collections::{HashSet, VecDeque};
@@ -14,11 +15,13 @@ use crate::model::stdio::{Backing, Hop};
 
 /// The most channels between a command and the socket.
 pub const HOPS_MAX: usize = 6;
-/// The most channels of one process that are followed on.
-const BRANCHES_MAX: usize = 16;
+/// The most UNIX sockets of one process that are followed on: services have hundreds, each to another service.
+const SOCKETS_MAX: usize = 16;
+/// The most pipes and pseudo-terminals of one process that are.
+const PIPES_MAX: usize = 128;
 /// How far up a command's ancestors are asked.
 const LINE_MAX: usize = 8;
-/// The most processes asked in one search.
+/// The most processes asked in one search, near the command and among everybody each.
 const PROCESSES_MAX: usize = 1024;
 
 /// What is searched for.
@@ -57,28 +60,41 @@ pub fn resolve(
     } else {
         host.relatives(question.command)
     };
-    let mut search = Search { question, host, near, left: PROCESSES_MAX, seen: HashSet::new() };
     let start = Hop {
         process: command.key,
         comm: known.unwrap_or(&command).comm.clone(),
         fds: vec![first.0],
         backing: backing(first.1, End::Slave),
     };
-    search.seen.insert(first.1.anywhere());
     let end = command.list.iter().find_map(|file| match file.kind {
         FileKind::Channel(channel, end) if file.fd == first.0 && channel == first.1 => Some(end),
         _ => None,
     });
-    let mut queue = VecDeque::from([Step {
+    let start = Step {
         holder: question.command,
         channel: first.1,
         end: end.unwrap_or(End::Slave),
         hops: vec![start],
-    }]);
-    while let Some(step) = queue.pop_front() {
-        if let Some(Reached { hops, holder, socket, heard_ms }) = search.across(&step, &mut queue) {
+    };
+    // Somebody near who has the far end too, and nothing else, must not hide who has it for a purpose.
+    let everybody: &[bool] = if question.above { &[false] } else { &[false, true] };
+    for everybody in everybody {
+        let mut search = Search {
+            question,
+            host,
+            near: &near,
+            everybody: *everybody,
+            left: PROCESSES_MAX,
+            seen: HashSet::new(),
+            cut: false,
+        };
+        let reached = search.run(start.clone());
+        if let Some(Reached { hops, holder, socket, heard_ms }) = reached {
             let relay = Arc::new(host.relay(&holder)?);
             return Some(Way { hops, socket, heard_ms, relay, first: first.1, closed: false });
+        }
+        if search.cut {
+            host.cut();
         }
     }
     // It may have ended while it was asked for.
@@ -126,6 +142,7 @@ fn likeliest(holder: &Files) -> Option<(u32, Arc<Socket>, Option<u32>)> {
 }
 
 /// One end that has been reached; the far end comes next.
+#[derive(Clone)]
 struct Step {
     holder: Pid,
     channel: Channel,
@@ -144,12 +161,27 @@ struct Reached {
 struct Search<'a, H> {
     question: Question,
     host: &'a H,
-    near: Vec<Pid>,
+    near: &'a [Pid],
+    /// Whether it goes beyond those near the command.
+    everybody: bool,
     left: usize,
     seen: HashSet<Channel>,
+    /// Something was left out.
+    cut: bool,
 }
 
 impl<H: Host> Search<'_, H> {
+    fn run(&mut self, start: Step) -> Option<Reached> {
+        self.seen.insert(start.channel.anywhere());
+        let mut queue = VecDeque::from([start]);
+        while let Some(step) = queue.pop_front() {
+            if let Some(reached) = self.across(&step, &mut queue) {
+                return Some(reached);
+            }
+        }
+        None
+    }
+
     /// Goes to the far end of one channel: either somebody there holds a network socket, or their other channels are
     /// put on the queue.
     fn across(&mut self, step: &Step, queue: &mut VecDeque<Step>) -> Option<Reached> {
@@ -178,7 +210,16 @@ impl<H: Host> Search<'_, H> {
             if hops.len() >= 2 * HOPS_MAX {
                 continue;
             }
-            for (fd, channel, end) in onward(&holder, self.question.flow).take(BRANCHES_MAX) {
+            let (mut sockets, mut pipes) = (0, 0);
+            for (fd, channel, end) in onward(&holder, self.question.flow) {
+                let socket = matches!(channel, Channel::Unix(_));
+                let (count, most) =
+                    if socket { (&mut sockets, SOCKETS_MAX) } else { (&mut pipes, PIPES_MAX) };
+                *count += 1;
+                if *count > most {
+                    self.cut |= !socket;
+                    continue;
+                }
                 if !self.seen.insert(channel.anywhere()) {
                     continue;
                 }
@@ -203,13 +244,13 @@ impl<H: Host> Search<'_, H> {
         }
     }
 
-    /// Who has the far end, with the descriptors: those near the command first; everybody only if none of them has.
+    /// Who has the far end, with the descriptors: those near the command first.
     fn holders(&mut self, step: &Step, far: Channel) -> Vec<(Arc<Files>, Vec<u32>, End)> {
         let mut found = Vec::new();
-        for pid in self.near.clone() {
-            found.extend(self.holds(pid, step, far));
+        for pid in self.near {
+            found.extend(self.holds(*pid, step, far));
         }
-        if found.is_empty() && !self.question.above {
+        if self.everybody {
             for pid in self.host.holders(far) {
                 if !self.near.contains(&pid) {
                     found.extend(self.holds(pid, step, far));
@@ -221,7 +262,11 @@ impl<H: Host> Search<'_, H> {
 
     fn holds(&mut self, pid: Pid, step: &Step, far: Channel) -> Option<(Arc<Files>, Vec<u32>, End)> {
         // Who has both ends of a channel is not its far side.
-        if pid == step.holder || pid == self.question.command || self.left == 0 {
+        if pid == step.holder || pid == self.question.command {
+            return None;
+        }
+        if self.left == 0 {
+            self.cut = true;
             return None;
         }
         self.left -= 1;

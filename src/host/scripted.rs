@@ -3,6 +3,7 @@
 //! Owns: answers set beforehand, so that whole attacks replay without a kernel. Must not own: any default that a
 //! test would depend on without seeing it.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub struct ScriptedHost {
     pub programs: HashMap<Pid, Ancestor>,
     /// What stands behind a program, by its path (of the loader's operand, where there is one); others are no shells.
     pub behind: HashMap<Vec<u8>, Behind>,
+    /// How often a search left something out.
+    pub cuts: Cell<u32>,
 }
 
 impl Host for ScriptedHost {
@@ -63,6 +66,10 @@ impl Host for ScriptedHost {
 
     fn unix_peer(&self, _owner: Pid, socket: Inode) -> Option<Inode> {
         self.peers.get(&socket).copied()
+    }
+
+    fn cut(&self) {
+        self.cuts.set(self.cuts.get() + 1);
     }
 
     fn descends(&self, pid: Pid, from: Pid) -> bool {

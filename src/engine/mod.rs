@@ -212,11 +212,14 @@ impl Engine {
 
     fn on_look(&mut self, mut look: Look, host: &impl Host, out: &mut Vec<Detection>) {
         let own = self.table.take_same(look.key);
-        let known = |own: &&Life| {
-            (look.relayed.is_none() && look.cause == Cause::Sweep || own.exec_may_follow) && own.is_as(&look)
+        let known = |own: &&Life| match look.cause {
+            // Come upon once more as somebody's child, it still runs what it did.
+            Cause::Fork => own.runs(&look),
+            Cause::Sweep if look.relayed.is_none() => own.is_as(&look),
+            _ => own.exec_may_follow && own.is_as(&look),
         };
         if let Some(mut own) = own.as_ref().filter(known).cloned() {
-            own.exec_may_follow = false;
+            own.exec_may_follow &= look.cause == Cause::Fork;
             // A sensor that took over from one that hung follows nobody yet.
             self.orders.push(Order::Follow(own.key.pid));
             self.left(&own, look.at);
@@ -292,7 +295,7 @@ impl Engine {
             parent: look.parent,
             incidents: joins,
             stdio: look.stdio.clone(),
-            program: Some((look.exe.path.clone(), look.args.list.clone())),
+            program: Some(Arc::new((look.exe.path.clone(), look.args.list.clone()))),
             exec_may_follow: look.cause == Cause::Fork,
         };
         // A process that is known to be gone holds nothing open.
@@ -311,10 +314,8 @@ impl Engine {
 
     /// Whether a process found by way of its parent runs what its parent runs: it has executed nothing yet.
     fn is_only_fork(&self, look: &Look) -> bool {
-        let parent = self.table.current(look.parent).and_then(|parent| parent.program.as_ref());
         // In the midst of execve the arguments are not there yet: then the event of it is still to come.
-        look.args.list.is_empty()
-            || parent.is_some_and(|(exe, args)| *exe == look.exe.path && *args == look.args.list)
+        look.args.list.is_empty() || self.table.current(look.parent).is_some_and(|parent| parent.runs(look))
     }
 
     /// Row 8: remembers the socket, or finds that another command used it before.
@@ -471,7 +472,7 @@ impl Engine {
             parent,
             incidents: from.incidents.clone(),
             stdio: from.stdio.clone(),
-            program: None,
+            program: from.program.clone(),
             exec_may_follow: false,
         };
         // A look may have come first: it knows more.
@@ -486,6 +487,10 @@ impl Engine {
             self.losses.push((Loss::Vanished, 1));
             return;
         };
+        // It was come upon as somebody's child after its exec, and counted then.
+        if life.exec_may_follow {
+            return self.keep(Life { exec_may_follow: false, ..life.clone() }, at);
+        }
         let mut look = Look::blank(life.key, at, Observation::Inherited, Cause::Exec);
         look.parent = life.parent;
         look.stdio = life.stdio.clone();

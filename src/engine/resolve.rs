@@ -4,7 +4,7 @@
 //! everybody, with a bound on how many processes are asked.
 //! Must not own: reading processes ([`Host`] does), verdicts. Pure: whole searches replay from scripts.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::host::Host;
@@ -23,6 +23,8 @@ const PIPES_MAX: usize = 128;
 const LINE_MAX: usize = 8;
 /// The most processes asked in one search, near the command and among everybody each.
 const PROCESSES_MAX: usize = 1024;
+/// The most channels whose far ends are looked for in one search, the same way.
+const CHANNELS_MAX: usize = 512;
 
 /// What is searched for.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +33,9 @@ pub struct Question {
     pub command: Pid,
     /// Which way bytes go.
     pub flow: Flow,
-    /// Also count a socket whose holder was started by a process in between: a program that starts ssh for its own
-    /// connection is no relay of its other children, but a shell that waits for commands at its far end is one.
+    /// Also count a socket whose holder was started by the command, or by a process in between. A program that starts ssh
+    /// for its own connection is no relay of its other children, and ssh none of the program's; but a shell that waits
+    /// for commands at its far end hangs on it, whoever started it (`nc <a >b & exec sh <b >a`).
     pub through_starters: bool,
     /// Only among the command's ancestors. A program that runs one command after another and reads what they print is
     /// their parent or further up, and there are many more such commands than shells that wait.
@@ -78,6 +81,7 @@ pub fn resolve(
     };
     // Somebody near who has the far end too, and nothing else, must not hide who has it for a purpose.
     let everybody: &[bool] = if question.above { &[false] } else { &[false, true] };
+    let mut asked = HashMap::new();
     for everybody in everybody {
         let mut search = Search {
             question,
@@ -85,6 +89,7 @@ pub fn resolve(
             near: &near,
             everybody: *everybody,
             left: PROCESSES_MAX,
+            asked: &mut asked,
             seen: HashSet::new(),
             cut: false,
         };
@@ -165,6 +170,8 @@ struct Search<'a, H> {
     /// Whether it goes beyond those near the command.
     everybody: bool,
     left: usize,
+    /// The open files of who was asked: in one search nobody is asked twice.
+    asked: &'a mut HashMap<Pid, Option<Arc<Files>>>,
     seen: HashSet<Channel>,
     /// Something was left out.
     cut: bool,
@@ -174,11 +181,13 @@ impl<H: Host> Search<'_, H> {
     fn run(&mut self, start: Step) -> Option<Reached> {
         self.seen.insert(start.channel.anywhere());
         let mut queue = VecDeque::from([start]);
-        while let Some(step) = queue.pop_front() {
+        for _ in 0..CHANNELS_MAX {
+            let step = queue.pop_front()?;
             if let Some(reached) = self.across(&step, &mut queue) {
                 return Some(reached);
             }
         }
+        self.cut |= !queue.is_empty();
         None
     }
 
@@ -250,7 +259,9 @@ impl<H: Host> Search<'_, H> {
         for pid in self.near {
             found.extend(self.holds(*pid, step, far));
         }
-        if self.everybody {
+        // The number of a terminal is the same on every devpts instance, and a master may not show its own: where somebody
+        // near has it, it is not looked for elsewhere.
+        if self.everybody && (found.is_empty() || !matches!(far, Channel::Pty(..))) {
             for pid in self.host.holders(far) {
                 if !self.near.contains(&pid) {
                     found.extend(self.holds(pid, step, far));
@@ -265,12 +276,7 @@ impl<H: Host> Search<'_, H> {
         if pid == step.holder || pid == self.question.command {
             return None;
         }
-        if self.left == 0 {
-            self.cut = true;
-            return None;
-        }
-        self.left -= 1;
-        let files = self.host.files(pid)?;
+        let files = self.files(pid)?;
         let mut fds = Vec::new();
         let mut end = None;
         for file in &files.list {
@@ -282,13 +288,24 @@ impl<H: Host> Search<'_, H> {
             }
         }
         let end = end?;
-        // What a command started is its own doing, and so, unless asked otherwise, what somebody in between started.
-        let command = self.question.command;
-        let started = self.host.descends(pid, command)
-            || (step.holder != command
-                && !self.question.through_starters
-                && self.host.descends(pid, step.holder));
-        (!started).then_some((files, fds, end))
+        // What a command started is its own doing, and so is what somebody in between started.
+        let started = |by| self.host.descends(pid, by);
+        let own = !self.question.through_starters && (started(self.question.command) || started(step.holder));
+        (!own).then_some((files, fds, end))
+    }
+
+    fn files(&mut self, pid: Pid) -> Option<Arc<Files>> {
+        if let Some(known) = self.asked.get(&pid) {
+            return known.clone();
+        }
+        if self.left == 0 {
+            self.cut = true;
+            return None;
+        }
+        self.left -= 1;
+        let files = self.host.files(pid);
+        self.asked.insert(pid, files.clone());
+        files
     }
 }
 

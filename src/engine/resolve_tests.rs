@@ -122,7 +122,12 @@ fn what_a_program_started_for_itself_is_no_relay() {
     assert_eq!(ask(&host, 12, 0, Flow::In, false), Some((11, 3)), "one direction is there");
     assert_eq!(ask(&host, 12, 1, Flow::Out, false), None, "the other is git's own doing");
     assert_eq!(ask(&host, 12, 1, Flow::Out, true), Some((11, 5)));
-    assert_eq!(ask(&host, 10, 4, Flow::Out, true), None, "a command's own child is never its relay");
+    assert_eq!(ask(&host, 10, 4, Flow::Out, false), None, "a command's own child is not its relay");
+    assert_eq!(
+        ask(&host, 10, 4, Flow::Out, true),
+        Some((11, 3)),
+        "unless it is a shell that waits for commands"
+    );
 }
 
 #[test]
@@ -380,6 +385,19 @@ fn too_many_are_counted() {
     }
     assert_eq!(ask(&machine, 11, 0, Flow::In, true), None);
     assert_eq!(machine.cuts.get(), 1);
+
+    let door = [(0, reads(5))];
+    let mut maze: Vec<Process<'_>> = vec![(10, 1, &[]), (11, 10, &door)];
+    let rooms: Vec<Vec<Open>> = (0..8u64)
+        .map(|room| {
+            let doors = (0..100).map(|n| (10 + n, reads(10_000 + 100 * room + u64::from(n))));
+            doors.chain([(1, writes(5)), (2, writes(10_000 + 100 * room)), (3, reads(5))]).collect()
+        })
+        .collect();
+    maze.extend((100..).zip(&rooms).map(|(pid, open)| (pid, 1, open.as_slice())));
+    let maze = host(&maze);
+    assert_eq!(ask(&maze, 11, 0, Flow::In, true), None);
+    assert_eq!(maze.cuts.get(), 1, "more channels than are followed");
 
     let mut open: Vec<Open> = (0..100).map(|n| (10 + n, reads(1000 + u64::from(n)))).collect();
     open.extend([(1, writes(5)), (200, reads(6))]);

@@ -88,6 +88,7 @@ impl Reading {
     }
 
     fn run(self, items: &Receiver<Item>) {
+        self.shared.reading_thread.store(Shared::own_thread(), Ordering::Relaxed);
         let mut budget = Budget::second(self.realtime);
         while let Ok(item) = items.recv() {
             budget.begin();
@@ -151,7 +152,7 @@ impl Reading {
             }
             How::Links(dir, stdio) => (Some(dir), stdio, true),
             How::Heard => {
-                let Ok(dir) = ProcDir::open(pid) else { return self.send(Event::Vanished { pid, at }) };
+                let Ok(dir) = ProcDir::open(pid) else { return self.vanished(pid, at, cause) };
                 let (stdio, unresolved) = self.reader.stdio(&dir);
                 if unresolved {
                     self.stats.lose(Loss::SocketUnresolved, 1);
@@ -166,13 +167,20 @@ impl Reading {
         let gone = look.key.start == StartTime(0);
         // Of one that is followed for its parents' sake, and has gone, its parents know more.
         if gone && !direct {
-            return self.send(Event::Vanished { pid, at });
+            return self.vanished(pid, at, cause);
         }
         self.stats.count(Count::LooksHandedOn);
         self.wires.held.tell_missed(&look);
         self.send(Event::Look(Box::new(look)));
         if gone {
             self.send(Event::Exited { pid, at });
+        }
+    }
+
+    /// Who was come upon as somebody's child, and has gone, may have executed nothing: of an exec there is an event.
+    fn vanished(&self, pid: Pid, at: Moment, cause: Cause) {
+        if cause == Cause::Exec {
+            self.send(Event::Vanished { pid, at });
         }
     }
 

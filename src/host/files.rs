@@ -13,10 +13,20 @@ use crate::host::patience::Patience;
 use crate::host::proc_dir::ProcDir;
 use crate::host::stat::Stat;
 use crate::host::undertaker::Undertaker;
-use crate::host::{descriptors, tables};
+use crate::host::{descriptors, rings, tables};
 use crate::model::ids::{Pid, ProcessKey};
 use crate::model::relay::{Channel, End, FileKind, Files, OpenFile};
 use crate::sys;
+
+/// How many anonymous files of one process are looked into: one may be an io_uring.
+const ANONYMOUS_MAX: usize = 64;
+
+/// What a descriptor turned out to be.
+enum Asked {
+    File(FileKind),
+    /// A file of the kernel's own: an event, a timer, a ring.
+    Anonymous,
+}
 
 /// Reads the open files of a process, of all its threads; `None` if it has gone or may not be read. `account`: the time
 /// that large tables of descriptors may take.
@@ -31,11 +41,17 @@ pub fn files(pid: Pid, undertaker: &Undertaker, account: &mut Patience) -> Optio
     }
     let mut list = Vec::new();
     for table in &tables {
-        let all = descriptors::each(&table.listing, account, |fd| {
-            let kind = ask(&table.owner, fd, undertaker).filter(|kind| *kind != FileKind::Else);
-            list.extend(kind.map(|kind| OpenFile { fd, kind }));
+        let mut anonymous = Vec::new();
+        let all = descriptors::each(&table.listing, account, |fd| match ask(&table.owner, fd, undertaker) {
+            Some(Asked::Anonymous) if anonymous.len() < ANONYMOUS_MAX => anonymous.push(fd),
+            Some(Asked::File(kind)) if kind != FileKind::Else => list.push(OpenFile { fd, kind }),
+            _ => {}
         });
         complete &= all?;
+        for fd in anonymous {
+            let given = rings::registered(&table.listing, fd, &dir);
+            list.extend(given.into_iter().map(|kind| OpenFile { fd, kind }));
+        }
     }
     list.sort_by_key(|file| file.fd);
     let key = ProcessKey { pid, start: stat.start };
@@ -43,10 +59,14 @@ pub fn files(pid: Pid, undertaker: &Undertaker, account: &mut Patience) -> Optio
 }
 
 /// What one descriptor is; `None` if it cannot be told.
-fn ask(process: &OwnedFd, fd: u32, undertaker: &Undertaker) -> Option<FileKind> {
+fn ask(process: &OwnedFd, fd: u32, undertaker: &Undertaker) -> Option<Asked> {
     let duplicate = sys::pidfd::getfd(process, fd).ok()?;
     let access = rustix::fs::fcntl_getfl(&duplicate).ok()? & OFlags::ACCMODE;
     let sight = see(&duplicate, &mut None);
+    if matches!(&sight, Sight::File(device @ Some(_)) if *device == rings::anonymous_device()) {
+        lay_down(duplicate, &sight, undertaker);
+        return Some(Asked::Anonymous);
+    }
     let kind = match &sight {
         Sight::Network(socket) => FileKind::Network {
             socket: socket.clone(),
@@ -61,7 +81,7 @@ fn ask(process: &OwnedFd, fd: u32, undertaker: &Undertaker) -> Option<FileKind> 
         other => other.channel().map_or(FileKind::Else, |(channel, end)| FileKind::Channel(channel, end)),
     };
     lay_down(duplicate, &sight, undertaker);
-    Some(kind)
+    Some(Asked::File(kind))
 }
 
 #[cfg(test)]

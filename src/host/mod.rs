@@ -23,6 +23,7 @@ pub mod proc_dir;
 pub mod program_file;
 pub mod reader;
 pub mod relatives;
+pub mod rings;
 pub mod root;
 pub mod root_shells;
 pub mod scripted;

@@ -136,7 +136,7 @@ fn in_namespace_of<T: Send>(dir: &ProcDir, act: impl FnOnce() -> io::Result<T> +
 }
 
 /// Asks sock_diag, in the process's network namespace.
-fn by_diag(dir: &ProcDir, inode: Inode) -> Option<Resolved> {
+pub fn by_diag(dir: &ProcDir, inode: Inode) -> Option<Resolved> {
     let ask = || -> io::Result<Option<Resolved>> {
         if sys::sock_diag::is_unix(inode).unwrap_or(false) {
             return Ok(Some(Resolved::Unix));

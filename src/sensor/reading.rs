@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use crate::host::glance::Glance;
-use crate::host::proc_dir::ProcDir;
+use crate::host::proc_dir::{ProcDir, file_id};
 use crate::host::reader::Reader;
 use crate::model::clock::Moment;
 use crate::model::event::Event;
@@ -161,7 +161,15 @@ impl Reading {
             }
         };
         let look = match dir {
-            Some(dir) => self.reader.rest(&dir, stdio, at, Observation::Live, cause),
+            Some(dir) => {
+                let mut look = self.reader.rest(&dir, stdio, at, Observation::Live, cause);
+                let now = || dir.exe_handle().ok().and_then(|handle| file_id(&handle).ok());
+                // It executed something while it was read: half of this is from before it, and its event is to come.
+                if cause == Cause::Fork && now() != look.exe.file {
+                    look.args.list.clear();
+                }
+                look
+            }
             None => Look::unread(pid, stdio, at, Observation::Live, cause),
         };
         let gone = look.key.start == StartTime(0);

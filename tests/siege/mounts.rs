@@ -55,7 +55,7 @@ fn besieged(mode: &str) {
     let daemon = daemon_inside(&space, &place);
     let (before, spent, began) = (daemon.memory_kib("VmRSS"), processor(&daemon), Instant::now());
     let mut storm = inside(&space);
-    storm.arg(program("mounts")).arg(directory.path()).arg("3000").stdout(Stdio::piped());
+    storm.arg(program("mounts")).arg(directory.path()).arg("2000").stdout(Stdio::piped());
     let mut storm = storm.spawn().unwrap();
     let port = Listener::tcp().swallow();
     let mut slowest = Duration::ZERO;
@@ -70,7 +70,7 @@ fn besieged(mode: &str) {
     let output = storm.wait_with_output().unwrap();
     let status = daemon.status();
     eprintln!(
-        "{mode}: {} in 3 s; the slowest shell {slowest:?}; the daemon took {:.0} % of a processor; fanotify {}",
+        "{mode}: {} in 2 s; the slowest shell {slowest:?}; the daemon took {:.0} % of a processor; fanotify {}",
         String::from_utf8_lossy(&output.stdout).trim(),
         share * 100.0,
         status["fanotify"]

@@ -89,9 +89,9 @@ fn another_proc_in_the_attackers_namespace() {
         );
         let victim = Victim::start("unshare", &["--mount", "/bin/bash", "-c", &line]);
         let mut session = attacker.accept();
-        session.run("/usr/bin/id -u");
+        session.run("/bin/sleep 0.2");
         let record = daemon.wait_for("the shell and its command", |record| {
-            is_of(record, attacker.port()) && record.ran(&["/usr/bin/id", "-u"])
+            is_of(record, attacker.port()) && record.ran(&["/bin/sleep", "0.2"])
         });
         assert_eq!(record.row(), 1, "{hide}: {}", record.brief());
         session.exit();

@@ -30,9 +30,9 @@ fn sum(path: &Path) -> String {
 fn run(daemon: &Daemon, path: &Path, change: impl Fn()) -> (Vec<Finding>, u32) {
     let port = Listener::tcp().swallow();
     let mut command = Command::new(path);
-    command.arg("1.5");
+    command.arg("0.8");
     let (mut victim, own): (Victim, u16) = on_socket(port, command);
-    let end = Instant::now() + Duration::from_millis(1800);
+    let end = Instant::now() + Duration::from_millis(1000);
     while Instant::now() < end {
         change();
     }
@@ -48,7 +48,7 @@ fn run(daemon: &Daemon, path: &Path, change: impl Fn()) -> (Vec<Finding>, u32) {
 fn changed_while_it_is_hashed() {
     require!("sha256sum", "truncate");
     let _alone = alone();
-    let daemon = Daemon::start("");
+    let daemon = Daemon::start("[enrich]\ndigest_wait_ms = 1000\n");
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("program");
     type Change = fn(&Path, &Path);

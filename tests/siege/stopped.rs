@@ -44,7 +44,7 @@ fn a_shell_kept_in_its_exec() {
         let attacker = Listener::tcp();
         let port = attacker.port().to_string();
         let mut command = Command::new(program("tracer"));
-        command.args(["127.0.0.1", &port, "/bin/sh", "-c", "read line; /usr/bin/id -u"]);
+        command.args(["127.0.0.1", &port, "/bin/sh", "-c", "read line; /bin/sleep 0.2"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut victim = Victim::ready(command, "held");
         let mut session = attacker.accept();
@@ -55,7 +55,7 @@ fn a_shell_kept_in_its_exec() {
         victim.say("go\n");
         session.send("\n");
         let record = daemon.wait_for("its command", |record| {
-            is_of(record, attacker.port()) && record.ran(&["/usr/bin/id", "-u"])
+            is_of(record, attacker.port()) && record.ran(&["/bin/sleep", "0.2"])
         });
         assert_eq!(record.row(), 1, "{}", record.brief());
         victim.wait();
@@ -78,9 +78,9 @@ fn a_traced_shell() {
     );
     let victim = Victim::start("/bin/bash", &["-c", &line]);
     let mut session = attacker.accept();
-    session.run("/usr/bin/id -u");
+    session.run("/bin/sleep 0.2");
     let record = daemon.wait_for("the traced shell and its command", |record| {
-        is_of(record, attacker.port()) && record.ran(&["/usr/bin/id", "-u"])
+        is_of(record, attacker.port()) && record.ran(&["/bin/sleep", "0.2"])
     });
     assert_eq!(record.row(), 1, "{}", record.brief());
     session.exit();

@@ -88,8 +88,9 @@ fn privileges() -> Check {
 }
 
 fn kernel() -> Check {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let release = release.trim();
+    // Not from /proc, which may show nothing but processes.
+    let uname = nix::sys::utsname::uname();
+    let release = uname.as_ref().map(|uname| uname.release().to_string_lossy()).unwrap_or_default();
     let mut numbers = release.split(['.', '-', '+']).map(|part| part.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     let what = format!("Linux {release}");
@@ -219,19 +220,35 @@ fn watchdog(config: &Config) -> Check {
     }
 }
 
+/// How `/proc` is mounted, as this process sees it: the last mount there is the one that counts.
+fn proc_options(mounts: &str) -> Vec<&str> {
+    let mut options = "";
+    for line in mounts.lines() {
+        let mut fields = line.split(' ').skip(1);
+        if let (Some("/proc"), Some(found)) = (fields.next(), fields.nth(1)) {
+            options = found;
+        }
+    }
+    options.split(',').filter(|option| !option.is_empty()).collect()
+}
+
 fn hidepid() -> Check {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let hidden = mounts.lines().any(|line| {
-        let mut fields = line.split(' ').skip(1);
-        fields.next() == Some("/proc")
-            && fields.nth(1).is_some_and(|options| {
-                options.split(',').any(|option| {
-                    option.starts_with("hidepid=") && !matches!(option, "hidepid=0" | "hidepid=off")
-                })
-            })
-    });
+    let options = proc_options(&mounts);
+    let hidden = options
+        .iter()
+        .any(|option| option.starts_with("hidepid=") && !matches!(*option, "hidepid=0" | "hidepid=off"));
     if hidden && capabilities().unwrap_or(0) & (1 << 19) == 0 {
         return check("hidepid", Outcome::Fail, "/proc hides others' processes", "give CAP_SYS_PTRACE");
+    }
+    if options.contains(&"subset=pid") {
+        return check(
+            "hidepid",
+            Outcome::Warn,
+            "/proc shows processes and nothing else (subset=pid)",
+            "start it where all of /proc is there (systemd: ProcSubset=all): without a boot id, names of findings come \
+             again after the machine's restart",
+        );
     }
     check("hidepid", Outcome::Ok, if hidden { "set, and no hindrance" } else { "not set" }, "")
 }
@@ -310,5 +327,17 @@ fn daemon(config: &Config) -> Check {
         ),
         Ok(status) => check("daemon", Outcome::Ok, format!("runs, pid {}", status["pid"]), ""),
         Err(_) => check("daemon", Outcome::Warn, "none answers", "start it with `tetherd run`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mount_of_proc_that_counts() {
+        let mounts = "proc /proc proc rw,nosuid 0 0\nnone /proc/x tmpfs rw 0 0\nproc /proc proc rw,hidepid=invisible,subset=pid 0 0\n";
+        assert_eq!(proc_options(mounts), ["rw", "hidepid=invisible", "subset=pid"]);
+        assert!(proc_options("").is_empty());
     }
 }

@@ -74,6 +74,11 @@ impl Judge {
         }
     }
 
+    /// Counts what searches have left out.
+    pub fn count_cuts(&self) {
+        self.stats.lose(Loss::SearchCut, self.host.take_cuts());
+    }
+
     /// Looks where a suspect leads.
     pub fn judge(&self, mut suspect: Suspect, rules: &RuleSet) -> Judged {
         if suspect.probe {
@@ -113,11 +118,16 @@ impl Judge {
             self.way(&brief, &suspect.lineage, (fd, sight), question, rules)
         };
         let input = if both && program.is_watched() { way(0, stdin, Flow::In, false) } else { None };
+        let anybody = input.is_none() && both && program.reads_commands() && self.is_open_to_all(&suspect);
         let outward = match output {
             // Without an input the output alone matters for a single command only.
-            Some((fd, sight)) if input.is_some() || command => way(fd, sight, Flow::Out, input.is_none()),
+            Some((fd, sight)) if input.is_some() || command || anybody => {
+                way(fd, sight, Flow::Out, input.is_none() && !anybody)
+            }
             _ => None,
         };
+        // Whoever it answers is taken for who sends the commands.
+        let input = input.or_else(|| outward.clone().filter(|_| anybody));
         if outward.is_none() {
             if command && pidfd::has_ended(&suspect.process) {
                 // Whoever took its output may be found no more.
@@ -134,6 +144,13 @@ impl Judge {
             || (stderr.channel().is_some() && way(2, stderr, Flow::Out, input.is_none()).is_some());
         let fds = [input.is_some(), leads(stdout), errors];
         self.tied(suspect, dir.as_ref(), brief, Relayed { input, output: outward, fds })
+    }
+
+    /// Whether its stdin is a UNIX socket without a peer: a datagram socket, to which everybody can send who knows its
+    /// address. Who sends holds nothing of it.
+    fn is_open_to_all(&self, suspect: &Suspect) -> bool {
+        let [Sight::Unix(inode), ..] = &suspect.sights else { return false };
+        self.host.unix_peer(suspect.pid, *inode).is_none() && !pidfd::has_ended(&suspect.process)
     }
 
     /// Where many harmless processes come on the same descriptors, finding out once that those lead nowhere spares the

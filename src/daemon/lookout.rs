@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use crate::daemon::status::Board;
 use crate::host::link::bracketed;
+use crate::host::stat::Stat;
 use crate::model::clock::SECOND;
 use crate::model::ids::Inode;
 use crate::model::loss::Loss;
@@ -125,14 +126,17 @@ impl Lookout {
     /// of long ago by itself, when the sensor is behind.
     fn hangs(&mut self, now: u64) -> bool {
         let shared = self.shared();
-        let of = |thread: &std::sync::atomic::AtomicU64| thread.load(Ordering::Relaxed);
         // Of the two threads the one that has been at its thing for longer: each is 0 while it waits for something to do.
-        let both = [of(&shared.busy_since_ns), of(&shared.reading_since_ns)];
-        let at = both.into_iter().filter(|at| *at != 0).min().unwrap_or(0);
+        let both =
+            [(&shared.busy_since_ns, &shared.thread), (&shared.reading_since_ns, &shared.reading_thread)];
+        let both =
+            both.map(|(since, thread)| (since.load(Ordering::Relaxed), thread.load(Ordering::Relaxed)));
+        let longest = both.into_iter().filter(|(at, _)| *at != 0).min_by_key(|(at, _)| *at);
+        let (at, thread) = longest.unwrap_or((0, 0));
         if at == 0 || at != self.at_one.0 {
             self.at_one = (at, now);
         }
-        at != 0 && now.saturating_sub(self.at_one.1) > STALLED_NS
+        at != 0 && now.saturating_sub(self.at_one.1) > STALLED_NS && !only_waits_its_turn(thread)
     }
 
     /// A thread that waits in the kernel cannot be ended: another takes its place.
@@ -186,6 +190,13 @@ impl Lookout {
             let _ = thread.join();
         }
     }
+}
+
+/// Whether a thread of ours could go on, and has not been let by the scheduler: a fork bomb beside it can take seconds of
+/// its time. Another in its place would get no more.
+fn only_waits_its_turn(thread: u32) -> bool {
+    let stat = std::fs::read(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
+    Stat::parse(&stat).is_some_and(|stat| stat.state == b'R')
 }
 
 /// The mount namespace of pid 1, which is the host's.

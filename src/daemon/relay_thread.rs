@@ -40,6 +40,9 @@ const OTHERS_NS: [u64; 3] = [100 * MILLISECOND, 700 * MILLISECOND, 3 * SECOND];
 const ROUND_NS: u64 = 10 * MILLISECOND;
 /// And at least.
 const TICK: Duration = Duration::from_millis(100);
+/// The longest that one round of looking at shells again may take: somebody may have started thousands of them, and what has
+/// just executed something lives for a moment only. Who is left is looked at first the next time.
+const ROUND_MAX_NS: u64 = 10 * MILLISECOND;
 
 /// What the thread is given.
 #[derive(Debug)]
@@ -99,9 +102,10 @@ impl RelayThread {
             }
             let now = clock::now().mono_ns;
             if now.saturating_sub(looked_ns) >= ROUND_NS {
-                looked_ns = now;
+                self.judge.count_cuts();
                 self.look_at_shells(&mut shells);
                 self.look_at_others(&mut others);
+                looked_ns = clock::now().mono_ns;
             }
         }
     }
@@ -133,6 +137,10 @@ impl RelayThread {
             }
             if pidfd::has_ended(&again.what.process) {
                 continue;
+            }
+            if clock::now().mono_ns.saturating_sub(now) > ROUND_MAX_NS {
+                shells.push_front(again);
+                break;
             }
             self.judge.stats.count(Count::SecondLooks);
             let pid = again.what.pid;

@@ -213,8 +213,11 @@ impl Engine {
 
     fn on_look(&mut self, mut look: Look, host: &impl Host, out: &mut Vec<Detection>) {
         let own = self.table.take_same(look.key);
-        let known = |own: &&Life| {
-            (look.relayed.is_none() && look.cause == Cause::Sweep || own.exec_may_follow) && own.is_as(&look)
+        let known = |own: &&Life| match look.cause {
+            // Come upon once more as somebody's child, it still runs what it did.
+            Cause::Fork => own.runs(&look),
+            Cause::Sweep if look.relayed.is_none() => own.is_as(&look),
+            _ => own.exec_may_follow && own.is_as(&look),
         };
         // Found by way of its parent in the moment between its exec and the event of that.
         let held = |own: &&Life| look.seen == Observation::Held && own.exec_may_follow && own.runs(&look);
@@ -224,7 +227,7 @@ impl Engine {
             }
         }
         if let Some(mut own) = own.as_ref().filter(known).cloned() {
-            own.exec_may_follow = false;
+            own.exec_may_follow &= look.cause == Cause::Fork;
             // A sensor that took over from one that hung follows nobody yet.
             self.orders.push(Order::Follow(own.key.pid));
             self.left(&own, look.at);
@@ -241,8 +244,10 @@ impl Engine {
                 self.table.current(look.parent).map(|parent| parent.incidents.clone()).unwrap_or_default()
             }
         };
-        // Found to be relayed only after its look had been handed on: it is counted already where it was.
-        let same = own.as_ref().filter(|own| look.relayed.is_some() && own.runs(&look));
+        // Found to be relayed only after its look had been handed on, or swept with other descriptors than it had: it is
+        // counted already where it was. A fork that has executed nothing is no command at all.
+        let later = look.relayed.is_some() || look.cause == Cause::Sweep;
+        let same = own.as_ref().filter(|own| later && own.runs(&look));
         let again = same.map(|own| own.incidents.clone()).unwrap_or_default();
         if let Some(own) = own {
             self.left(&own, look.at);
@@ -300,7 +305,7 @@ impl Engine {
             parent: look.parent,
             incidents: joins,
             stdio: look.stdio.clone(),
-            program: Some((look.exe.path.clone(), look.args.list.clone())),
+            program: Some(Arc::new((look.exe.path.clone(), look.args.list.clone()))),
             exec_may_follow: look.cause == Cause::Fork,
         };
         // A process that is known to be gone holds nothing open.
@@ -319,10 +324,8 @@ impl Engine {
 
     /// Whether a process found by way of its parent runs what its parent runs: it has executed nothing yet.
     fn is_only_fork(&self, look: &Look) -> bool {
-        let parent = self.table.current(look.parent).and_then(|parent| parent.program.as_ref());
         // In the midst of execve the arguments are not there yet: then the event of it is still to come.
-        look.args.list.is_empty()
-            || parent.is_some_and(|(exe, args)| *exe == look.exe.path && *args == look.args.list)
+        look.args.list.is_empty() || self.table.current(look.parent).is_some_and(|parent| parent.runs(look))
     }
 
     /// Row 8: remembers the socket, or finds that another command used it before.
@@ -479,7 +482,7 @@ impl Engine {
             parent,
             incidents: from.incidents.clone(),
             stdio: from.stdio.clone(),
-            program: None,
+            program: from.program.clone(),
             exec_may_follow: false,
         };
         // A look may have come first: it knows more.
@@ -494,6 +497,10 @@ impl Engine {
             self.losses.push((Loss::Vanished, 1));
             return;
         };
+        // It was come upon as somebody's child after its exec, and counted then.
+        if life.exec_may_follow {
+            return self.keep(Life { exec_may_follow: false, ..life.clone() }, at);
+        }
         let mut look = Look::blank(life.key, at, Observation::Inherited, Cause::Exec);
         look.parent = life.parent;
         look.stdio = life.stdio.clone();

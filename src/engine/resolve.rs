@@ -1,9 +1,10 @@
 //! From a command's pipe, FIFO, UNIX socket or pseudo-terminal to the process that holds a network socket.
 //!
-//! Owns: the search: breadth first, over at most [`HOPS_MAX`] channels, with a bound on how many processes are asked.
+//! Owns: the search: breadth first, over at most [`HOPS_MAX`] channels, among those near the command and then among
+//! everybody, with a bound on how many processes are asked.
 //! Must not own: reading processes ([`Host`] does), verdicts. Pure: whole searches replay from scripts.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::host::Host;
@@ -15,12 +16,16 @@ use crate::model::stdio::{Backing, Hop};
 
 /// The most channels between a command and the socket.
 pub const HOPS_MAX: usize = 6;
-/// The most channels of one process that are followed on.
-const BRANCHES_MAX: usize = 16;
+/// The most UNIX sockets of one process that are followed on: services have hundreds, each to another service.
+const SOCKETS_MAX: usize = 16;
+/// The most pipes and pseudo-terminals of one process that are.
+const PIPES_MAX: usize = 128;
 /// How far up a command's ancestors are asked.
 const LINE_MAX: usize = 8;
-/// The most processes asked in one search.
+/// The most processes asked in one search, near the command and among everybody each.
 const PROCESSES_MAX: usize = 1024;
+/// The most channels whose far ends are looked for in one search, the same way.
+const CHANNELS_MAX: usize = 512;
 
 /// What is searched for.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +34,9 @@ pub struct Question {
     pub command: Pid,
     /// Which way bytes go.
     pub flow: Flow,
-    /// Also count a socket whose holder was started by a process in between: a program that starts ssh for its own
-    /// connection is no relay of its other children, but a shell that waits for commands at its far end is one.
+    /// Also count a socket whose holder was started by the command, or by a process in between. A program that starts ssh
+    /// for its own connection is no relay of its other children, and ssh none of the program's; but a shell that waits
+    /// for commands at its far end hangs on it, whoever started it (`nc <a >b & exec sh <b >a`).
     pub through_starters: bool,
     /// Only among the command's ancestors. A program that runs one command after another and reads what they print is
     /// their parent or further up, and there are many more such commands than shells that wait.
@@ -76,29 +82,45 @@ pub fn resolve(
         near
     };
     let peers = known.map(|known| known.lineage.peers.as_slice()).unwrap_or_default();
-    let left = PROCESSES_MAX;
-    let mut search = Search { question, host, near, above, peers, left, seen: HashSet::new() };
     let start = Hop {
         process: command.key,
         comm: noted.unwrap_or(&command).comm.clone(),
         fds: vec![first.0],
         backing: backing(first.1, End::Slave),
     };
-    search.seen.insert(first.1.anywhere());
     let end = command.list.iter().find_map(|file| match file.kind {
         FileKind::Channel(channel, end) if file.fd == first.0 && channel == first.1 => Some(end),
         _ => None,
     });
-    let mut queue = VecDeque::from([Step {
+    let start = Step {
         holder: question.command,
         channel: first.1,
         end: end.unwrap_or(End::Slave),
         hops: vec![start],
-    }]);
-    while let Some(step) = queue.pop_front() {
-        if let Some(Reached { hops, holder, socket, heard_ms }) = search.across(&step, &mut queue) {
+    };
+    // Somebody near who has the far end too, and nothing else, must not hide who has it for a purpose.
+    let everybody: &[bool] = if question.above { &[false] } else { &[false, true] };
+    let mut asked = HashMap::new();
+    for everybody in everybody {
+        let mut search = Search {
+            question,
+            host,
+            near: &near,
+            above,
+            peers,
+            everybody: *everybody,
+            left: PROCESSES_MAX,
+            asked: &mut asked,
+            seen: HashSet::new(),
+            cut: false,
+        };
+        let reached = search.run(start.clone());
+        if let Some(Reached { hops, holder, socket, heard_ms }) = reached {
             let relay = relay(&holder, known.map(|known| known.lineage), host)?;
             return Some(Way { hops, socket, heard_ms, relay, first: first.1, closed: false });
+        }
+        if search.cut {
+            host.cut();
         }
     }
     // It may have ended while it was asked for.
@@ -162,6 +184,7 @@ fn likeliest(holder: &Files) -> Option<(u32, Arc<Socket>, Option<u32>)> {
 }
 
 /// One end that has been reached; the far end comes next.
+#[derive(Clone)]
 struct Step {
     holder: Pid,
     channel: Channel,
@@ -180,14 +203,33 @@ struct Reached {
 struct Search<'a, H> {
     question: Question,
     host: &'a H,
-    near: Vec<Pid>,
+    near: &'a [Pid],
     above: &'a [Arc<Files>],
     peers: &'a [(Inode, Inode)],
+    /// Whether it goes beyond those near the command.
+    everybody: bool,
     left: usize,
+    /// The open files of who was asked: in one search nobody is asked twice.
+    asked: &'a mut HashMap<Pid, Option<Arc<Files>>>,
     seen: HashSet<Channel>,
+    /// Something was left out.
+    cut: bool,
 }
 
 impl<H: Host> Search<'_, H> {
+    fn run(&mut self, start: Step) -> Option<Reached> {
+        self.seen.insert(start.channel.anywhere());
+        let mut queue = VecDeque::from([start]);
+        for _ in 0..CHANNELS_MAX {
+            let step = queue.pop_front()?;
+            if let Some(reached) = self.across(&step, &mut queue) {
+                return Some(reached);
+            }
+        }
+        self.cut |= !queue.is_empty();
+        None
+    }
+
     /// Goes to the far end of one channel: either somebody there holds a network socket, or their other channels are
     /// put on the queue.
     fn across(&mut self, step: &Step, queue: &mut VecDeque<Step>) -> Option<Reached> {
@@ -216,7 +258,16 @@ impl<H: Host> Search<'_, H> {
             if hops.len() >= 2 * HOPS_MAX {
                 continue;
             }
-            for (fd, channel, end) in onward(&holder, self.question.flow).take(BRANCHES_MAX) {
+            let (mut sockets, mut pipes) = (0, 0);
+            for (fd, channel, end) in onward(&holder, self.question.flow) {
+                let socket = matches!(channel, Channel::Unix(_));
+                let (count, most) =
+                    if socket { (&mut sockets, SOCKETS_MAX) } else { (&mut pipes, PIPES_MAX) };
+                *count += 1;
+                if *count > most {
+                    self.cut |= !socket;
+                    continue;
+                }
                 if !self.seen.insert(channel.anywhere()) {
                     continue;
                 }
@@ -244,13 +295,15 @@ impl<H: Host> Search<'_, H> {
         }
     }
 
-    /// Who has the far end, with the descriptors: those near the command first; everybody only if none of them has.
+    /// Who has the far end, with the descriptors: those near the command first.
     fn holders(&mut self, step: &Step, far: Channel) -> Vec<(Arc<Files>, Vec<u32>, End)> {
         let mut found = Vec::new();
-        for pid in self.near.clone() {
-            found.extend(self.holds(pid, step, far));
+        for pid in self.near {
+            found.extend(self.holds(*pid, step, far));
         }
-        if found.is_empty() && !self.question.above {
+        // The number of a terminal is the same on every devpts instance, and a master may not show its own: where somebody
+        // near has it, it is not looked for elsewhere.
+        if self.everybody && (found.is_empty() || !matches!(far, Channel::Pty(..))) {
             for pid in self.host.holders(far) {
                 if !self.near.contains(&pid) {
                     found.extend(self.holds(pid, step, far));
@@ -260,18 +313,11 @@ impl<H: Host> Search<'_, H> {
         found
     }
 
-    /// As they were at the command's exec, where that was read while it waited.
-    fn files(&self, pid: Pid) -> Option<Arc<Files>> {
-        let noted = self.above.iter().find(|files| files.key.pid == pid && !files.list.is_empty());
-        noted.cloned().or_else(|| self.host.files(pid))
-    }
-
     fn holds(&mut self, pid: Pid, step: &Step, far: Channel) -> Option<(Arc<Files>, Vec<u32>, End)> {
         // Who has both ends of a channel is not its far side.
-        if pid == step.holder || pid == self.question.command || self.left == 0 {
+        if pid == step.holder || pid == self.question.command {
             return None;
         }
-        self.left -= 1;
         let files = self.files(pid)?;
         let mut fds = Vec::new();
         let mut end = None;
@@ -284,13 +330,28 @@ impl<H: Host> Search<'_, H> {
             }
         }
         let end = end?;
-        // What a command started is its own doing, and so, unless asked otherwise, what somebody in between started.
-        let command = self.question.command;
-        let started = self.host.descends(pid, command)
-            || (step.holder != command
-                && !self.question.through_starters
-                && self.host.descends(pid, step.holder));
-        (!started).then_some((files, fds, end))
+        // What a command started is its own doing, and so is what somebody in between started.
+        let started = |by| self.host.descends(pid, by);
+        let own = !self.question.through_starters && (started(self.question.command) || started(step.holder));
+        (!own).then_some((files, fds, end))
+    }
+
+    /// As they were at the command's exec, where that was read while it waited.
+    fn files(&mut self, pid: Pid) -> Option<Arc<Files>> {
+        if let Some(noted) = self.above.iter().find(|files| files.key.pid == pid && !files.list.is_empty()) {
+            return Some(noted.clone());
+        }
+        if let Some(known) = self.asked.get(&pid) {
+            return known.clone();
+        }
+        if self.left == 0 {
+            self.cut = true;
+            return None;
+        }
+        self.left -= 1;
+        let files = self.host.files(pid);
+        self.asked.insert(pid, files.clone());
+        files
     }
 }
 

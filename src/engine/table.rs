@@ -4,6 +4,7 @@
 //! fork, so it outlives setsid, double forks and reparenting. Must not own: incidents themselves.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::engine::bounded::BoundedMap;
 use crate::model::ids::{FindingId, Pid, ProcessKey, StartTime};
@@ -12,6 +13,9 @@ use crate::model::stdio::Backing;
 
 /// The most incidents that one process hangs on.
 pub const INCIDENTS_OF_ONE_MAX: usize = 4;
+
+/// A program that runs: its path and arguments.
+pub type Running = (Vec<u8>, Vec<Vec<u8>>);
 
 /// One life of a followed process.
 #[derive(Clone, Debug)]
@@ -24,8 +28,8 @@ pub struct Life {
     pub incidents: Vec<FindingId>,
     /// Its fds 0-2, its own or, before its first exec, its parent's.
     pub stdio: [Backing; 3],
-    /// What it runs: path and arguments; empty before its first exec.
-    pub program: Option<(Vec<u8>, Vec<Vec<u8>>)>,
+    /// What it runs: path and arguments, its own or, before its first exec, its parent's; `None` where that is not known.
+    pub program: Option<Arc<Running>>,
     /// It was come upon as somebody's child; the event of its exec may still follow.
     pub exec_may_follow: bool,
 }
@@ -38,7 +42,7 @@ impl Life {
 
     /// Whether it runs the program that a look shows.
     pub fn runs(&self, look: &Look) -> bool {
-        self.program.as_ref().is_some_and(|(exe, args)| *exe == look.exe.path && *args == look.args.list)
+        self.program.as_deref().is_some_and(|(exe, args)| *exe == look.exe.path && *args == look.args.list)
     }
 }
 

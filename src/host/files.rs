@@ -1,64 +1,72 @@
 //! The open files of a process, as far as they can be part of a tether.
 //!
-//! Owns: listing descriptors, asking a duplicate of each, and the bounds on both. Must not own: what follows from them.
+//! Owns: asking a duplicate of each descriptor what it is. Must not own: which descriptors are asked, and in what order
+//! ([`super::tables`], [`super::descriptors`]); what follows from them.
 //! Talks to: `sys::pidfd`, [`super::glance`] for what one duplicate is, [`super::undertaker`].
 
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{OFlags, RawDir};
+use rustix::fs::OFlags;
 
 use crate::host::glance::{Sight, lay_down, see};
-use crate::host::link::number;
+use crate::host::patience::Patience;
 use crate::host::proc_dir::ProcDir;
 use crate::host::stat::Stat;
 use crate::host::undertaker::Undertaker;
+use crate::host::{descriptors, rings, tables};
 use crate::model::ids::{Pid, ProcessKey};
 use crate::model::relay::{Channel, End, FileKind, Files, OpenFile};
 use crate::sys;
 
-/// The most descriptors of one process that are asked.
-const DESCRIPTORS_MAX: usize = 1024;
+/// How many anonymous files of one process are looked into: one may be an io_uring.
+const ANONYMOUS_MAX: usize = 64;
 
-/// Reads the open files of a process; `None` if it has gone or may not be read.
-pub fn files(pid: Pid, undertaker: &Undertaker) -> Option<Files> {
+/// What a descriptor turned out to be.
+enum Asked {
+    File(FileKind),
+    /// A file of the kernel's own: an event, a timer, a ring.
+    Anonymous,
+}
+
+/// Reads the open files of a process, of all its threads; `None` if it has gone or may not be read. `account`: the time
+/// that large tables of descriptors may take.
+pub fn files(pid: Pid, undertaker: &Undertaker, account: &mut Patience) -> Option<Files> {
     let process = sys::pidfd::open(pid).ok()?;
     let dir = ProcDir::of(pid, &process)?;
     let (text, _) = dir.read(c"stat", 4096).ok()?;
-    let stat = Stat::parse(&text).filter(Stat::lives)?;
-    let (numbers, complete) = descriptors(&dir)?;
-    let list = numbers
-        .into_iter()
-        .filter_map(|fd| {
-            let kind = ask(&process, fd, undertaker)?;
-            (kind != FileKind::Else).then_some(OpenFile { fd, kind })
-        })
-        .collect();
+    let stat = Stat::parse(&text)?;
+    let (tables, mut complete) = tables::of(pid, process, &dir, &stat);
+    if tables.is_empty() {
+        return None;
+    }
+    let mut list = Vec::new();
+    for table in &tables {
+        let mut anonymous = Vec::new();
+        let all = descriptors::each(&table.listing, account, |fd| match ask(&table.owner, fd, undertaker) {
+            Some(Asked::Anonymous) if anonymous.len() < ANONYMOUS_MAX => anonymous.push(fd),
+            Some(Asked::File(kind)) if kind != FileKind::Else => list.push(OpenFile { fd, kind }),
+            _ => {}
+        });
+        complete &= all?;
+        for fd in anonymous {
+            let given = rings::registered(&table.listing, fd, &dir);
+            list.extend(given.into_iter().map(|kind| OpenFile { fd, kind }));
+        }
+    }
+    list.sort_by_key(|file| file.fd);
     let key = ProcessKey { pid, start: stat.start };
     Some(Files { key, comm: stat.comm, parent: stat.parent, list, complete })
 }
 
-/// The numbers of the open descriptors, lowest first, and whether these are all.
-fn descriptors(dir: &ProcDir) -> Option<(Vec<u32>, bool)> {
-    let listing = dir.open_below(c"fd", OFlags::RDONLY | OFlags::DIRECTORY).ok()?;
-    let mut buffer = [MaybeUninit::uninit(); 2048];
-    let mut entries = RawDir::new(&listing, &mut buffer);
-    let mut numbers = Vec::new();
-    while let Some(entry) = entries.next() {
-        let Some(fd) = number(entry.ok()?.file_name().to_bytes()) else { continue };
-        if numbers.len() >= DESCRIPTORS_MAX {
-            return Some((numbers, false));
-        }
-        numbers.extend(u32::try_from(fd));
-    }
-    Some((numbers, true))
-}
-
 /// What one descriptor is; `None` if it cannot be told.
-fn ask(process: &OwnedFd, fd: u32, undertaker: &Undertaker) -> Option<FileKind> {
+fn ask(process: &OwnedFd, fd: u32, undertaker: &Undertaker) -> Option<Asked> {
     let duplicate = sys::pidfd::getfd(process, fd).ok()?;
     let access = rustix::fs::fcntl_getfl(&duplicate).ok()? & OFlags::ACCMODE;
     let sight = see(&duplicate, &mut None);
+    if matches!(&sight, Sight::File(device @ Some(_)) if *device == rings::anonymous_device()) {
+        lay_down(duplicate, &sight, undertaker);
+        return Some(Asked::Anonymous);
+    }
     let kind = match &sight {
         Sight::Network(socket) => FileKind::Network {
             socket: socket.clone(),
@@ -73,7 +81,7 @@ fn ask(process: &OwnedFd, fd: u32, undertaker: &Undertaker) -> Option<FileKind> 
         other => other.channel().map_or(FileKind::Else, |(channel, end)| FileKind::Channel(channel, end)),
     };
     lay_down(duplicate, &sight, undertaker);
-    Some(kind)
+    Some(Asked::File(kind))
 }
 
 #[cfg(test)]
@@ -84,9 +92,11 @@ mod tests {
     #[test]
     fn both_ends_of_a_pipe() {
         let undertaker = Undertaker::start().unwrap();
+        let mut account = Patience::new(std::time::Instant::now());
+        let mut files = |pid| files(pid, &undertaker, &mut account);
         let mut child = Command::new("/bin/cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let theirs = files(Pid(child.id()), &undertaker).unwrap();
-        let ours = files(Pid(std::process::id()), &undertaker).unwrap();
+        let theirs = files(Pid(child.id())).unwrap();
+        let ours = files(Pid(std::process::id())).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
         let stdin = theirs.list.iter().find(|file| file.fd == 0).unwrap();
@@ -97,6 +107,42 @@ mod tests {
         assert!(ours.list.iter().any(|file| file.kind == FileKind::Channel(pipe, end)));
         assert_eq!(theirs.parent, Pid(std::process::id()));
         assert!(theirs.complete);
-        assert!(files(theirs.key.pid, &undertaker).is_none());
+        assert!(files(theirs.key.pid).is_none());
+    }
+
+    /// A thread's own table, and the process's after its first thread has ended.
+    #[test]
+    fn tables_of_threads() {
+        let Some(python) = ["/usr/bin/python3"].into_iter().find(|path| std::path::Path::new(path).exists())
+        else {
+            return;
+        };
+        let undertaker = Undertaker::start().unwrap();
+        let mut account = Patience::new(std::time::Instant::now());
+        let end = "import ctypes, os, threading, time\nc = ctypes.CDLL(None)\n";
+        let own = "def t():\n  c.unshare(0x400)\n  os.pipe()\n  print('.', flush=True)\n  time.sleep(60)\n\
+                   threading.Thread(target=t).start()\ntime.sleep(60)";
+        let gone = "def t():\n  time.sleep(0.2)\n  os.pipe()\n  print('.', flush=True)\n  time.sleep(60)\n\
+                    threading.Thread(target=t).start()\nc.syscall(60, 0)";
+        for code in [own, gone] {
+            if code == gone && !cfg!(target_arch = "x86_64") {
+                continue;
+            }
+            let mut child = Command::new(python)
+                .args(["-c", &format!("{end}{code}")])
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+            let found = files(Pid(child.id()), &undertaker, &mut account);
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let found = found.unwrap();
+            let pipes = found.list.iter().filter(|file| matches!(file.kind, FileKind::Channel(..))).count();
+            // Before Linux 6.9 a thread's table cannot be asked, and that is said.
+            assert!(pipes >= 3 || !found.complete, "{found:?}");
+        }
     }
 }

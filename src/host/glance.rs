@@ -6,7 +6,7 @@
 //! a network socket. Talks to: `sys::pidfd`, [`super::socket`], [`super::undertaker`].
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, StatxFlags, statx};
@@ -16,7 +16,7 @@ use crate::host::undertaker::Undertaker;
 use crate::model::ids::{Inode, Pid};
 use crate::model::relay::{Channel, End};
 use crate::model::socket::Socket;
-use crate::sys::pidfd;
+use crate::sys::{self, pidfd};
 
 /// What one descriptor is, as far as the first look asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,7 +149,7 @@ pub fn see(duplicate: &OwnedFd, earlier: &mut Option<(Inode, Sight)>) -> Sight {
         }
         FileType::Fifo => Sight::Pipe(device, inode),
         // Linux `Documentation/admin-guide/devices.txt`: 136 to 143 are slaves, 256 to each; 5:2 is ptmx.
-        FileType::CharacterDevice => match (found.stx_rdev_major, found.stx_rdev_minor) {
+        FileType::CharacterDevice => match terminal(duplicate, found.stx_rdev_major, found.stx_rdev_minor) {
             (major @ 136..=143, minor) => {
                 Sight::Slave { devpts: device, number: ((major - 136) << 8) + minor }
             }
@@ -158,6 +158,14 @@ pub fn see(duplicate: &OwnedFd, earlier: &mut Option<(Inode, Sight)>) -> Sight {
         },
         FileType::BlockDevice => Sight::Device,
         _ => Sight::File(Some(device)),
+    }
+}
+
+/// The device that is meant: `/dev/tty` (5:0) and `/dev/console` (5:1) stand for another.
+fn terminal(duplicate: &OwnedFd, major: u32, minor: u32) -> (u32, u32) {
+    match (major, minor) {
+        (5, 0 | 1) => sys::tty::device_of(duplicate.as_fd()).unwrap_or((major, minor)),
+        device => device,
     }
 }
 

@@ -4,10 +4,11 @@
 //! [`super::files`], `sys::pidfd`. It is asked by threads that are in a hurry: a few reads below `/proc` for each parent.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::host::files;
 use crate::host::glance::{Sight, lay_down, see};
+use crate::host::patience::Patience;
 use crate::host::proc_dir::ProcDir;
 use crate::host::stat::Stat;
 use crate::host::undertaker::Undertaker;
@@ -18,6 +19,8 @@ use crate::sys::{self, pidfd};
 
 /// How far up. Between a command and the program that reads its output there are one or two shells.
 const LINE_MAX: usize = 4;
+/// How long reading the open files of all of them may take: a command waits for that.
+const FILES_MAX: Duration = Duration::from_millis(5);
 /// How long a parent that has just forked the command is given to begin to read.
 const PATIENCE_STEP: Duration = Duration::from_micros(100);
 const PATIENCE_STEPS: u32 = 30;
@@ -33,8 +36,9 @@ pub fn without_files(parent: Pid, sights: &[Sight; 3], undertaker: &Undertaker) 
 pub fn with_files(parent: Pid, sights: &[Sight; 3], undertaker: &Undertaker) -> Lineage {
     let output = output(sights);
     let mut found = false;
+    let mut account = Patience::once(Instant::now(), FILES_MAX);
     let line = line(parent, |pid| {
-        let files = (!found).then(|| files::files(pid, undertaker)).flatten()?;
+        let files = (!found).then(|| files::files(pid, undertaker, &mut account)).flatten()?;
         let same = |file: &OpenFile| {
             file.fd < 3 && matches!(file.kind, FileKind::Channel(of, _) if Some(of) == output)
         };
@@ -171,7 +175,7 @@ mod tests {
         let inner = loop {
             let children = crate::host::relatives::children(pid);
             if let Some(child) = children.first() {
-                let files = files::files(*child, &undertaker);
+                let files = files::files(*child, &undertaker, &mut Patience::new(Instant::now()));
                 let out = files.and_then(|f| f.list.iter().find(|file| file.fd == 1).cloned());
                 if let Some(crate::model::relay::FileKind::Channel(channel, _)) = out.map(|file| file.kind)
                     && reads(pid, Some(channel), &undertaker).is_some()

@@ -6,8 +6,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::host::cmdline::Cmdlines;
+use crate::host::lru::Lru;
+use crate::host::patience::Patience;
 use crate::host::shells::Shells;
 use crate::host::undertaker::Undertaker;
 use crate::host::{Host, ancestry, files, listener, reader, relatives, socket};
@@ -15,7 +18,7 @@ use crate::model::clock::SECOND;
 use crate::model::ids::{Inode, Pid, ProcessKey};
 use crate::model::look::Look;
 use crate::model::recognised::Behind;
-use crate::model::relay::{Channel, FileKind, Files, Relay};
+use crate::model::relay::{Channel, FileKind, Files, OpenFile, Relay};
 use crate::model::socket::Socket;
 use crate::sys::clock;
 
@@ -29,8 +32,15 @@ const FILES_MAX: usize = 256;
 const CHANNELS_NS: u64 = SECOND / 2;
 /// And at least this many times as long as it took to make: it costs a third of one per cent of a processor at the most.
 const CHANNELS_REST: u64 = 300;
+/// But after this time it is made anew all the same: who takes care that it takes long must not make it rare. It is less
+/// than the time until the last of the second looks at a shell.
+const CHANNELS_REST_MAX_NS: u64 = 20 * SECOND;
+/// The longest that making it may take.
+const CHANNELS_TIME_MAX_NS: u64 = SECOND;
 /// How many channels it has at most.
 const CHANNELS_MAX: usize = 262_144;
+/// How many processes are remembered that have more open files than were asked.
+const CUT_MAX: usize = 1024;
 
 /// The machine that this process runs on.
 #[derive(Debug)]
@@ -45,6 +55,12 @@ pub struct LiveHost {
     not_before_ns: Cell<u64>,
     /// Everybody's channels, and when they may be listed again.
     channels: RefCell<(u64, HashMap<Channel, Vec<Pid>>)>,
+    /// The time that large tables of descriptors may take.
+    account: RefCell<Patience>,
+    /// Whose open files were not all asked.
+    unasked: RefCell<Lru<ProcessKey, ()>>,
+    /// What searches left out.
+    cuts: Cell<u64>,
 }
 
 impl LiveHost {
@@ -64,6 +80,9 @@ impl LiveHost {
             files: RefCell::default(),
             not_before_ns: Cell::default(),
             channels: RefCell::default(),
+            account: RefCell::new(Patience::new(Instant::now())),
+            unasked: RefCell::new(Lru::new(CUT_MAX)),
+            cuts: Cell::default(),
         }
     }
 
@@ -78,31 +97,58 @@ impl LiveHost {
         self.undertaker.as_ref()
     }
 
+    /// How often something was left out since the last call.
+    pub fn take_cuts(&self) -> u64 {
+        self.cuts.take()
+    }
+
+    /// Asks a process anew. One whose open files are too many is counted once.
+    fn ask(&self, pid: Pid) -> Option<Files> {
+        let files = files::files(pid, self.undertaker.as_ref()?, &mut self.account.borrow_mut())?;
+        if !files.complete && !self.unasked.borrow_mut().touch(&files.key) {
+            self.unasked.borrow_mut().put(files.key, ());
+            self.cut();
+        }
+        Some(files)
+    }
+
     /// Goes through everybody's open files, as often as [`CHANNELS_NS`] allows.
     fn list_channels(&self) {
-        let Some(undertaker) = &self.undertaker else { return };
         let now = clock::now().mono_ns;
         let mut list = self.channels.borrow_mut();
         if now < list.0 {
             return;
         }
-        let mut channels: HashMap<Channel, Vec<Pid>> = HashMap::new();
+        let mut channels: HashMap<Channel, (Vec<Pid>, Vec<Pid>)> = HashMap::new();
         for pid in relatives::everybody() {
-            let Some(files) = files::files(pid, undertaker) else { continue };
+            if clock::now().mono_ns.saturating_sub(now) > CHANNELS_TIME_MAX_NS {
+                self.cut();
+                break;
+            }
+            let Some(files) = self.ask(pid) else { continue };
+            let on_network = files.networks().next().is_some();
             for file in &files.list {
-                if let FileKind::Channel(channel, _) = file.kind
-                    && channels.len() < CHANNELS_MAX
-                {
-                    let holders = channels.entry(channel.anywhere()).or_default();
-                    if holders.last() != Some(&pid) {
-                        holders.push(pid);
-                    }
+                let FileKind::Channel(channel, _) = file.kind else { continue };
+                let channel = channel.anywhere();
+                if channels.len() >= CHANNELS_MAX && !channels.contains_key(&channel) {
+                    self.cut();
+                    break;
+                }
+                let (first, second) = channels.entry(channel).or_default();
+                let holders = if on_network { first } else { second };
+                if holders.last() != Some(&pid) {
+                    holders.push(pid);
                 }
             }
         }
         let done = clock::now().mono_ns;
-        let rest = done.saturating_sub(now).saturating_mul(CHANNELS_REST).max(CHANNELS_NS);
-        *list = (done.saturating_add(rest), channels);
+        let took = done.saturating_sub(now);
+        let rest = took.saturating_mul(CHANNELS_REST).clamp(CHANNELS_NS, CHANNELS_REST_MAX_NS);
+        let joined = channels.into_iter().map(|(channel, (mut first, second))| {
+            first.extend(second);
+            (channel, first)
+        });
+        *list = (done.saturating_add(rest), joined.collect());
     }
 }
 
@@ -128,14 +174,16 @@ impl Host for LiveHost {
 
     fn files(&self, pid: Pid) -> Option<Arc<Files>> {
         let now = clock::now().mono_ns;
-        let mut memory = self.files.borrow_mut();
+        let memory = self.files.borrow();
         if let Some((at, known)) = memory.get(&pid)
             && *at >= self.not_before_ns.get()
             && now.saturating_sub(*at) < FILES_NS
         {
             return Some(known.clone());
         }
-        let found = Arc::new(files::files(pid, self.undertaker.as_ref()?)?);
+        drop(memory);
+        let found = Arc::new(self.ask(pid)?);
+        let mut memory = self.files.borrow_mut();
         if memory.len() >= FILES_MAX {
             memory.clear();
         }
@@ -153,7 +201,16 @@ impl Host for LiveHost {
     }
 
     fn unix_peer(&self, owner: Pid, socket: Inode) -> Option<Inode> {
-        socket::unix_peer(owner, socket)
+        let has = |file: &&OpenFile| matches!(file.kind, FileKind::Channel(Channel::Unix(inode), _) if inode == socket);
+        // A socket belongs to the network namespace that it was made in, whoever has it now.
+        socket::unix_peer(owner, socket).or_else(|| {
+            let fd = self.files(owner)?.list.iter().find(has)?.fd;
+            socket::unix_peer_of(owner, fd, socket)
+        })
+    }
+
+    fn cut(&self) {
+        self.cuts.set(self.cuts.get() + 1);
     }
 
     fn descends(&self, pid: Pid, from: Pid) -> bool {

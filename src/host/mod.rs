@@ -7,6 +7,7 @@ pub mod ancestry;
 pub mod background;
 pub mod characteristic;
 pub mod cmdline;
+pub mod descriptors;
 pub mod exec_args;
 pub mod files;
 pub mod finder;
@@ -24,12 +25,14 @@ pub mod proc_dir;
 pub mod program_file;
 pub mod reader;
 pub mod relatives;
+pub mod rings;
 pub mod root;
 pub mod root_shells;
 pub mod scripted;
 pub mod shells;
 pub mod socket;
 pub mod stat;
+pub mod tables;
 pub mod undertaker;
 
 use std::sync::Arc;
@@ -58,11 +61,14 @@ pub trait Host {
     /// Processes near this one, those first that most likely hold the far end of its channels.
     fn relatives(&self, pid: Pid) -> Vec<Pid>;
 
-    /// All processes that have an end of this channel, as far as known.
+    /// All processes that have an end of this channel, as far as known; those that have a network socket first.
     fn holders(&self, channel: Channel) -> Vec<Pid>;
 
     /// The peer of a UNIX socket that `owner` has; `None` where there is none or it cannot be told.
     fn unix_peer(&self, owner: Pid, socket: Inode) -> Option<Inode>;
+
+    /// A search left something out: it is to be counted.
+    fn cut(&self);
 
     /// Whether `pid` descends from `from`.
     fn descends(&self, pid: Pid, from: Pid) -> bool;

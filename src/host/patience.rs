@@ -23,6 +23,11 @@ impl Patience {
         Self { left: MOST, earned_until: now }
     }
 
+    /// An account with so much on it, for one question.
+    pub fn once(now: Instant, left: Duration) -> Self {
+        Self { left, earned_until: now }
+    }
+
     /// How much there is now.
     pub fn at(&mut self, now: Instant) -> Duration {
         let earned = now.saturating_duration_since(self.earned_until) / SHARE;

@@ -3,6 +3,7 @@
 //! Owns: answers set beforehand, so that whole attacks replay without a kernel. Must not own: any default that a
 //! test would depend on without seeing it.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -30,6 +31,8 @@ pub struct ScriptedHost {
     pub program_file: Option<FileId>,
     /// What stands behind a program, by its path (of the loader's operand, where there is one); others are no shells.
     pub behind: HashMap<Vec<u8>, Behind>,
+    /// How often a search left something out.
+    pub cuts: Cell<u32>,
 }
 
 impl Host for ScriptedHost {
@@ -67,6 +70,10 @@ impl Host for ScriptedHost {
         self.peers.get(&socket).copied()
     }
 
+    fn cut(&self) {
+        self.cuts.set(self.cuts.get() + 1);
+    }
+
     fn descends(&self, pid: Pid, from: Pid) -> bool {
         let mut at = pid;
         while let Some(files) = self.files.get(&at) {
@@ -79,6 +86,7 @@ impl Host for ScriptedHost {
     }
 
     fn relay(&self, holder: &Files) -> Option<Relay> {
+        self.files.get(&holder.key.pid).filter(|files| files.key == holder.key)?;
         let known = self.programs.get(&holder.key.pid);
         let process = known.cloned().unwrap_or_else(|| Ancestor {
             key: holder.key,

@@ -117,6 +117,15 @@ pub fn unix_peer(owner: Pid, socket: Inode) -> Option<Inode> {
     in_namespace_of(&dir, || sys::sock_diag::unix_peer(socket)).flatten()
 }
 
+/// The same by the socket's own network namespace, where that is not the owner's. `fd`: where the owner has it.
+pub fn unix_peer_of(owner: Pid, fd: u32, socket: Inode) -> Option<Inode> {
+    let process = sys::pidfd::open(owner).ok()?;
+    let duplicate = sys::pidfd::getfd(&process, fd).ok()?;
+    let namespace = sys::sockopt::network_namespace(duplicate.as_fd()).ok()?;
+    drop(duplicate);
+    sys::netns::within(&namespace, || sys::sock_diag::unix_peer(socket)).ok().flatten()
+}
+
 /// Does something in the process's network namespace.
 fn in_namespace_of<T: Send>(dir: &ProcDir, act: impl FnOnce() -> io::Result<T> + Send) -> Option<T> {
     if dir.namespace(c"ns/net", b"net:[")? == own_namespace()? {
@@ -127,7 +136,7 @@ fn in_namespace_of<T: Send>(dir: &ProcDir, act: impl FnOnce() -> io::Result<T> +
 }
 
 /// Asks sock_diag, in the process's network namespace.
-fn by_diag(dir: &ProcDir, inode: Inode) -> Option<Resolved> {
+pub fn by_diag(dir: &ProcDir, inode: Inode) -> Option<Resolved> {
     let ask = || -> io::Result<Option<Resolved>> {
         if sys::sock_diag::is_unix(inode).unwrap_or(false) {
             return Ok(Some(Resolved::Unix));

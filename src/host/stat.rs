@@ -21,6 +21,8 @@ pub struct Stat {
     pub pgrp: Pid,
     /// Session.
     pub session: Pid,
+    /// How many threads; 0 or 1 of one that has ended.
+    pub threads: u32,
     /// Start time.
     pub start: StartTime,
 }
@@ -35,9 +37,10 @@ impl Stat {
         let state = *fields.next()?.first()?;
         let mut id = || Some(Pid(small(fields.next()?)));
         let (parent, pgrp, session) = (id()?, id()?, id()?);
-        // Field 22; 7 is next.
-        let start = StartTime(number(fields.nth(15)?)?);
-        Some(Self { comm, state, parent, pgrp, session, start })
+        // Fields 20 and 22; 7 is next.
+        let threads = small(fields.nth(13)?);
+        let start = StartTime(number(fields.nth(1)?)?);
+        Some(Self { comm, state, parent, pgrp, session, threads, start })
     }
 
     /// Whether the process still runs.

@@ -28,6 +28,9 @@ pub enum Loss {
     SuspectDropped,
     /// Such a process was gone before it could be told who holds the other end.
     SuspectVanished,
+    /// A search for whoever holds the other end left something out: a process with more open files than are asked, more
+    /// holders than are asked, more channels than are followed.
+    SearchCut,
     /// A process was not looked at a second time: too many waited for that.
     SecondLookDropped,
     /// A program on a tether could not be read in time to tell whether it is a shell under another name.
@@ -66,7 +69,7 @@ pub enum Loss {
 
 impl Loss {
     /// All of them, in the order of the counters.
-    pub const ALL: [Loss; 28] = [
+    pub const ALL: [Loss; 29] = [
         Loss::KernelOverflow,
         Loss::SequenceGap,
         Loss::SensorDeaf,
@@ -78,6 +81,7 @@ impl Loss {
         Loss::SocketUnresolved,
         Loss::SuspectDropped,
         Loss::SuspectVanished,
+        Loss::SearchCut,
         Loss::SecondLookDropped,
         Loss::ShellUnsettled,
         Loss::ProcessEvicted,
@@ -116,6 +120,7 @@ impl Loss {
             Self::SocketUnresolved => "socket_unresolved",
             Self::SuspectDropped => "suspect_dropped",
             Self::SuspectVanished => "suspect_vanished",
+            Self::SearchCut => "search_cut",
             Self::SecondLookDropped => "second_look_dropped",
             Self::ShellUnsettled => "shell_unsettled",
             Self::ProcessEvicted => "process_evicted",
@@ -155,6 +160,9 @@ impl Loss {
             }
             Self::SuspectVanished => {
                 "a process on a pipe, UNIX socket or terminal ended before its other end was found"
+            }
+            Self::SearchCut => {
+                "a search for the other end of a pipe, UNIX socket or terminal left out some of what it had to ask"
             }
             Self::SecondLookDropped => {
                 "a process was not looked at a second time, because too many waited for that"

@@ -51,7 +51,13 @@ impl Family {
 
     /// Whether sockets of this family can carry bytes off this network stack's own processes.
     pub fn is_network(self) -> bool {
-        matches!(self, Self::Inet | Self::Inet6 | Self::Packet | Self::Tipc | Self::Bluetooth | Self::Vsock)
+        match self {
+            Self::Inet | Self::Inet6 | Self::Packet | Self::Tipc | Self::Bluetooth | Self::Vsock => true,
+            // address_families(7): AX.25, NET/ROM, X.25, ROSE, RDS, LLC, InfiniBand, RxRPC, Phonet, IEEE 802.15.4, CAIF, NFC,
+            // KCM (over TCP), Qualcomm IPC, SMC (over TCP where there is no RDMA), XDP, MCTP.
+            Self::Other(3 | 6 | 9 | 11 | 21 | 26 | 27 | 33 | 35..=37 | 39 | 41..=45) => true,
+            Self::Unix | Self::Netlink | Self::Other(_) => false,
+        }
     }
 }
 

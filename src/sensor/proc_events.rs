@@ -67,6 +67,7 @@ pub fn spawn(
         .name("sensor".into())
         .spawn(move || {
             let budget = Budget::new(settings.realtime, &stats);
+            thread_shared.thread.store(Shared::own_thread(), Ordering::Relaxed);
             thread_shared.realtime.store(budget.is_realtime(), Ordering::Relaxed);
             let reader = Reader::new(settings.socket_lookup.clone());
             let followed = Followed::shown_in(wires.held.clone());

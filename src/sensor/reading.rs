@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use crate::host::glance::Glance;
-use crate::host::proc_dir::ProcDir;
+use crate::host::proc_dir::{ProcDir, file_id};
 use crate::host::reader::Reader;
 use crate::model::clock::Moment;
 use crate::model::event::Event;
@@ -88,6 +88,7 @@ impl Reading {
     }
 
     fn run(self, items: &Receiver<Item>) {
+        self.shared.reading_thread.store(Shared::own_thread(), Ordering::Relaxed);
         let mut budget = Budget::second(self.realtime);
         while let Ok(item) = items.recv() {
             budget.begin();
@@ -166,7 +167,7 @@ impl Reading {
             }
             How::Links(dir, stdio) => (Some(dir), stdio, true),
             How::Heard => {
-                let Ok(dir) = ProcDir::open(pid) else { return self.send(Event::Vanished { pid, at }) };
+                let Ok(dir) = ProcDir::open(pid) else { return self.vanished(pid, at, cause) };
                 let (stdio, unresolved) = self.reader.stdio(&dir);
                 if unresolved {
                     self.stats.lose(Loss::SocketUnresolved, 1);
@@ -175,19 +176,34 @@ impl Reading {
             }
         };
         let look = match dir {
-            Some(dir) => self.reader.rest(&dir, stdio, at, Observation::Live, cause),
+            Some(dir) => {
+                let mut look = self.reader.rest(&dir, stdio, at, Observation::Live, cause);
+                let now = || dir.exe_handle().ok().and_then(|handle| file_id(&handle).ok());
+                // It executed something while it was read: half of this is from before it, and its event is to come.
+                if cause == Cause::Fork && now() != look.exe.file {
+                    look.args.list.clear();
+                }
+                look
+            }
             None => Look::unread(pid, stdio, at, Observation::Live, cause),
         };
         let gone = look.key.start == StartTime(0);
         // Of one that is followed for its parents' sake, and has gone, its parents know more.
         if gone && !direct {
-            return self.send(Event::Vanished { pid, at });
+            return self.vanished(pid, at, cause);
         }
         self.stats.count(Count::LooksHandedOn);
         self.wires.held.tell_missed(&look);
         self.send(Event::Look(Box::new(look)));
         if gone {
             self.send(Event::Exited { pid, at });
+        }
+    }
+
+    /// Who was come upon as somebody's child, and has gone, may have executed nothing: of an exec there is an event.
+    fn vanished(&self, pid: Pid, at: Moment, cause: Cause) {
+        if cause == Cause::Exec {
+            self.send(Event::Vanished { pid, at });
         }
     }
 

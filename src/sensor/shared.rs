@@ -4,7 +4,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -19,6 +19,10 @@ pub struct Shared {
     pub busy_since_ns: AtomicU64,
     /// The same of the reader's thread.
     pub reading_since_ns: AtomicU64,
+    /// The thread, as the kernel numbers it.
+    pub thread: AtomicU32,
+    /// The reader's.
+    pub reading_thread: AtomicU32,
     /// The thread is to end.
     pub stop: AtomicBool,
     /// Before it ends, it takes what has been executed so far: no other thread does.
@@ -41,6 +45,8 @@ impl Shared {
             heard: AtomicU64::new(0),
             busy_since_ns: AtomicU64::new(0),
             reading_since_ns: AtomicU64::new(0),
+            thread: AtomicU32::new(0),
+            reading_thread: AtomicU32::new(0),
             stop: AtomicBool::new(false),
             finish: AtomicBool::new(false),
             reopen: AtomicBool::new(false),
@@ -48,6 +54,11 @@ impl Shared {
             followed: AtomicU64::new(0),
             realtime: AtomicBool::new(false),
         })
+    }
+
+    /// The calling thread, as the kernel numbers it.
+    pub fn own_thread() -> u32 {
+        rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned()
     }
 
     /// The descriptor that becomes readable on [`Shared::wake`].

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod cn_filter;
 pub mod cn_proc;
 pub mod fanotify;
+pub mod kcmp;
 pub mod limits;
 pub mod localtime;
 pub mod netns;

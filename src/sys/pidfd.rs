@@ -17,6 +17,14 @@ pub fn open(pid: Pid) -> io::Result<OwnedFd> {
     Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
 }
 
+/// A handle on one thread (PIDFD_THREAD, Linux 6.9); EINVAL before that.
+pub fn open_thread(thread: Pid) -> io::Result<OwnedFd> {
+    let raw = i32::try_from(thread.0).ok().and_then(rustix::process::Pid::from_raw);
+    let thread = raw.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let flags = PidfdFlags::from_bits_retain(libc::O_EXCL.cast_unsigned());
+    Ok(rustix::process::pidfd_open(thread, flags)?)
+}
+
 /// Whether the process has ended: a pidfd becomes readable then (pidfd_open(2)).
 pub fn has_ended(process: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&process, PollFlags::IN)];

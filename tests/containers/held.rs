@@ -2,6 +2,7 @@
 //! are mounted while it runs.
 
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::common::attacker::Listener;
 use crate::common::daemon::Daemon;
@@ -45,6 +46,12 @@ fn shell(daemon: &Daemon, start: &dyn Fn(&str) -> Command) -> Finding {
     found
 }
 
+/// One at a time: each holds every exec of the machine.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn holding() -> Daemon {
     Daemon::start("[sensor]\nfanotify = \"hold\"\n")
 }
@@ -52,6 +59,7 @@ fn holding() -> Daemon {
 #[test]
 fn held_in_docker() {
     require_docker!();
+    let _alone = alone();
     let (docker, daemon) = (Docker::shared(), holding());
     let container = docker.sleeper();
     is_held(&daemon, &|line| container.exec(line));
@@ -60,6 +68,7 @@ fn held_in_docker() {
 #[test]
 fn held_in_podman() {
     require_podman!();
+    let _alone = alone();
     let (podman, daemon) = (Podman::shared(), holding());
     let container = podman.sleeper("runc");
     is_held(&daemon, &|line| container.exec(line));
@@ -68,6 +77,7 @@ fn held_in_podman() {
 #[test]
 fn held_in_a_pod() {
     require_containerd!();
+    let _alone = alone();
     let daemon = holding();
     let pod = Pod::run("sleep 600");
     is_held(&daemon, &|line| pod.exec(line));

@@ -1,11 +1,12 @@
 /*
  * Starts a command many times, and says what that took.
  *
- *   storm [-n COUNT] [-w WIDTH] [-f none|pipe|tcp] [-a] COMMAND [ARGUMENT...]
+ *   storm [-n COUNT] [-w WIDTH] [-f none|pipe|tcp|relay] [-a] COMMAND [ARGUMENT...]
  *
  * WIDTH processes start COUNT commands between them, each one after another, with posix_spawn. -f puts one pipe or one
  * TCP connection on descriptors 0, 1 and 2 of every command; both ends belong to the storm, on high descriptors that
- * close on exec, and what the commands write is read and thrown away. -a adds the number of the run as last argument.
+ * close on exec, and what the commands write is read and thrown away. With "relay" it is a pipe on 1 alone, and the storm
+ * also has a connection of its own: it is what runs one command after another for somebody far away. -a adds the number of the run as last argument.
  *
  * Prints "wall NS cpu NS failed N": cpu is user and system time of the storm and of all its commands.
  */
@@ -127,11 +128,18 @@ int main(int argc, char **argv)
 			connection(ends);
 		else if (pipe(ends))
 			fail("storm: pipe");
+		int relay = strcmp(form, "relay") == 0, both[2];
+		if (relay) {
+			connection(both);
+			high(both[0]), high(both[1]);
+		}
 		int tcp = strcmp(form, "tcp") == 0, near = high(ends[tcp ? 0 : 1]), far = high(ends[tcp ? 1 : 0]);
 		fcntl(far, F_SETFL, O_NONBLOCK);
-		posix_spawn_file_actions_adddup2(&actions, tcp ? near : far, 0);
 		posix_spawn_file_actions_adddup2(&actions, near, 1);
-		posix_spawn_file_actions_adddup2(&actions, near, 2);
+		if (!relay) {
+			posix_spawn_file_actions_adddup2(&actions, tcp ? near : far, 0);
+			posix_spawn_file_actions_adddup2(&actions, near, 2);
+		}
 		ends[1] = far;
 	}
 

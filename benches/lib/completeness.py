@@ -2,9 +2,12 @@
 
 Two storms at the same time whose commands have nothing on their descriptors: an exec is heard when it is counted, and
 what was lost is counted by cause. Then commands that end at once, all on one TCP connection: how many processes the
-incident's last record counts, and how many of those were seen while they lived.
+incident's last record counts, and how many of those were seen while they lived. Last, such commands in two rows at the
+same time, each with an argument of its own, on so many connections that every one of them is listed in a record: how many
+of the arguments are there.
 """
 import collections
+import concurrent.futures
 import time
 
 from lib.daemon import Daemon
@@ -12,9 +15,11 @@ from lib.storm import Storm
 from lib.table import table
 
 TITLE = "Completeness"
-FULL = {"storms": 2, "execs": 5000, "tethered": "1000,10000", "widths": "8,16"}
-QUICK = {"storms": 2, "execs": 300, "tethered": "200", "widths": "8,16"}
+FULL = {"storms": 2, "execs": 5000, "tethered": "1000,10000", "widths": "8,16", "modes": "off,hold", "arguments": 10000}
+QUICK = {"storms": 2, "execs": 300, "tethered": "200", "widths": "8,16", "modes": "off,hold", "arguments": 400}
 SETTLE_S = 30
+# Fewer than one record lists.
+ON_ONE = 25
 
 
 def difference(after, before):
@@ -45,8 +50,8 @@ def settled(daemon):
     return last
 
 
-def tethered(place, count, width):
-    with Daemon(place.new("completeness")).running() as daemon:
+def tethered(place, count, width, mode):
+    with Daemon(place.new("completeness"), ("--fanotify", mode)).running() as daemon:
         before = settled(daemon)
         program = place.programs.path("nothing")
         Storm(place.programs, count, width=width, form="tcp", command=(program,)).run()
@@ -56,7 +61,7 @@ def tethered(place, count, width):
     seen = collections.Counter()
     for properties in newest.values():
         seen.update({how: int(n) for how, n in properties["Process_Observations"].items()})
-    return {"started": count, "width": width, "seen": seen, "findings": len(newest), "records": len(records),
+    return {"mode": mode, "started": count, "width": width, "seen": seen, "findings": len(newest), "records": len(records),
             "processes": sum(int(properties["Process_Count"]) for properties in newest.values()),
             "lost": difference(after["losses"], before["losses"]),
             "counts": difference(after["counts"], before["counts"])}
@@ -74,13 +79,36 @@ def last_records(daemon, program):
     return records
 
 
+def arguments(place, count, mode):
+    program = place.programs.path("nothing")
+
+    def row(_number):
+        for _ in range(count // 2 // ON_ONE):
+            Storm(place.programs, ON_ONE, form="tcp", numbered=True, command=(program,)).run()
+
+    with Daemon(place.new("completeness"), ("--fanotify", mode)).running() as daemon:
+        before = settled(daemon)
+        with concurrent.futures.ThreadPoolExecutor(2) as rows:
+            list(rows.map(row, range(2)))
+        records = last_records(daemon, program)
+        after = settled(daemon)
+    newest = {record["finding"]["name"]: record["finding"] for record in records}
+    found = sum(len({process["args"][1] for process in finding["processes"] if len(process.get("args", [])) > 1})
+                for finding in newest.values())
+    return {"mode": mode, "started": count // 2 // ON_ONE * 2 * ON_ONE, "found": found, "findings": len(newest),
+            "lost": difference(after["losses"], before["losses"])}
+
+
 def measure(place, want):
     place.say("completeness: storms")
-    data = {"plain": plain(place, want), "tethered": []}
-    for count in map(int, want["tethered"].split(",")):
-        for width in map(int, want["widths"].split(",")):
-            place.say(f"completeness: {count} tethered, {width} at a time")
-            data["tethered"].append(tethered(place, count, width))
+    data = {"plain": plain(place, want), "tethered": [], "arguments": []}
+    for mode in want["modes"].split(","):
+        for count in map(int, want["tethered"].split(",")):
+            for width in map(int, want["widths"].split(",")):
+                place.say(f"completeness: {count} tethered, {width} at a time, {mode}")
+                data["tethered"].append(tethered(place, count, width, mode))
+        place.say(f"completeness: arguments, {mode}")
+        data["arguments"].append(arguments(place, want["arguments"], mode))
     return data, show(data, want)
 
 
@@ -97,8 +125,12 @@ def show(data, want):
     rows = []
     for run in data["tethered"]:
         live = sum(run["seen"].get(how, 0) for how in ("live", "held"))
-        rows.append([run["started"], run["width"], run["processes"], f"{100 * live / run['started']:.1f} %",
+        rows.append([run["mode"], run["started"], run["width"], run["processes"], f"{100 * live / run['started']:.2f} %", run["seen"].get("held", 0),
                      run["findings"], run["records"], named(run["lost"])])
-    head = ["commands on one socket", "at a time", "counted in incidents", "seen live", "findings", "records",
-            "lost"]
-    return text + table(head, rows)
+    head = ["mode", "commands on one socket", "at a time", "counted in incidents", "seen live or held", "held",
+            "findings", "records", "lost"]
+    text += table(head, rows) + "\n"
+    for run in data["arguments"]:
+        text += (f"\nArguments of {run['started']} commands in two rows at the same time, {run['mode']}: "
+                 f"{run['found']} are in the records of {run['findings']} findings; lost: {named(run['lost'])}.\n")
+    return text

@@ -20,7 +20,10 @@ def storms(programs, want):
     return {
         "serial": Storm(programs, execs),
         "parallel": Storm(programs, execs, width=4),
+        # No name that is watched: with `hold` it is ignored after a while.
+        "unwatched": Storm(programs, execs, command=("/usr/bin/getconf", "PATH")),
         "pipes": Storm(programs, tied, form="pipe", command=command),
+        "relayed": Storm(programs, tied, form="relay", command=command),
         "sockets": Storm(programs, tied, form="tcp", command=command),
     }
 
@@ -32,6 +35,7 @@ def measure(place, want):
                 listeners.Nobody("nobody, a second time (noise)")]
     kinds = storms(place.programs, want)
     data = {one.name: {kind: {"wall": [], "own": [], "threads": [], "storm": []} for kind in kinds} for one in everyone}
+    waits = {}
     with auditd.spared():
         kinds["serial"].run()
         for number in range(want["rounds"]):
@@ -47,12 +51,14 @@ def measure(place, want):
                         spent = cpu.by_name(one.pids) - before
                         values["own"].append(spent.total() / storm.count)
                         values["threads"].append({name: ns / storm.count for name, ns in spent.items()})
-    return {"ns_an_exec": data, "lacking": lacking}, show(data, lacking, kinds, want)
+                    waits[one.name] = one.waits()
+    return {"ns_an_exec": data, "waits": waits, "lacking": lacking}, show(data, waits, lacking, kinds, want)
 
 
-def show(data, lacking, kinds, want):
+def show(data, waits, lacking, kinds, want):
     text = (f"{want['rounds']} rounds; {want['execs']} execs of /bin/true one after another (serial) and four at a "
-            f"time (parallel), {want['tied']} of /usr/bin/id on pipes and on one TCP connection. "
+            f"time (parallel), and of /usr/bin/getconf, which is not watched; {want['tied']} of /usr/bin/id on pipes, "
+            f"on a pipe to a relay (with a connection to elsewhere), and on one TCP connection. "
             f"Median (lowest to highest).\n")
     alone = data["nobody"]
     base = {kind: statistics.median(alone[kind]["wall"]) / 1000 for kind in kinds}
@@ -75,6 +81,10 @@ def show(data, lacking, kinds, want):
     text += "\nSlowdown of the storm:\n\n" + table(head, rows(slowdown))
     text += "\nThe listener's own processor time for one exec:\n\n" + table(head, rows(own, names[:-1]))
     text += "\nProcessor time that the storm itself pays more for one exec:\n\n" + table(head, rows(more))
+    for name, wait in waits.items():
+        if wait:
+            text += (f"\nWith {name} an exec waited for {wait['p50']} us in the median, {wait['p99']} us at the 99th "
+                     f"percentile (each to the next power of two), {wait['max']} us at most.\n")
     if lacking:
         text += f"\nNot here, or in use: {', '.join(lacking)}.\n"
     return text

@@ -1,14 +1,16 @@
-"""The cost of one exec event as the machine grows: processes, sockets, network namespaces.
+"""The cost of one exec event as the machine grows: processes, sockets, network namespaces, mounts, live incidents.
 
-The daemon's own processor time for one exec: of /bin/true with nothing on its descriptors, of /usr/bin/id on one TCP
-connection, of which much more is read, and of /usr/bin/id each time on a new connection, which is a new incident with
-records of its own. One daemon for all, which has done its sweep before anything grows.
+The daemon's own processor time for one exec: of /bin/true with nothing on its descriptors, of /usr/bin/id on a pipe that
+its parent reads, which has a connection to elsewhere, of /usr/bin/id on one TCP connection, of which much more is read, and
+of /usr/bin/id each time on a new connection, which is a new incident with records of its own. One daemon for all, which has done its sweep before anything grows.
 """
 import statistics
 
 from lib import cpu, sample
 from lib.daemon import Daemon
 from lib.herd import herd
+from lib.memory import tethers
+from lib.mounts import mounts
 from lib.sockets import sockets
 from lib.shots import Shots
 from lib.storm import Storm
@@ -16,9 +18,10 @@ from lib.table import table
 
 TITLE = "Cost of one event as the machine grows"
 FULL = {"rounds": 5, "execs": 2000, "tied": 500, "incidents": 100, "rate": 20,
-        "processes": "100,1000,10000", "sockets": "100,1000,10000", "namespaces": "1,10,100"}
+        "processes": "100,1000,10000", "sockets": "100,1000,10000", "namespaces": "1,10,100", "mounts": "10,100,1000",
+        "tethers": "10,100,1000", "mode": "off"}
 QUICK = {"rounds": 1, "execs": 200, "tied": 50, "incidents": 20, "rate": 20, "processes": "100,1000",
-         "sockets": "100,1000", "namespaces": "1,10"}
+         "sockets": "100,1000", "namespaces": "1,10", "mounts": "10,100", "tethers": "5,50", "mode": "off"}
 
 
 def measure(place, want):
@@ -26,13 +29,16 @@ def measure(place, want):
         "processes": lambda count: herd(place.programs, count),
         "sockets": sockets,
         "namespaces": lambda count: herd(place.programs, count, netns=True),
+        "mounts": lambda count: mounts(place.new("mounts"), count),
+        "tethers": tethers,
     }
     kinds = {"plain": Storm(place.programs, want["execs"]),
+             "relayed": Storm(place.programs, want["tied"], form="relay", command=("/usr/bin/id",)),
              "tied": Storm(place.programs, want["tied"], form="tcp", command=("/usr/bin/id",)),
              "incident": Shots(place.programs, want["incidents"], want["rate"], "/usr/bin/id")}
     levels = [(name, int(count)) for name in grow for count in want[name].split(",")]
     data = {f"{name} {count}": {kind: [] for kind in kinds} for name, count in levels}
-    with Daemon(place.new("flat")).running() as daemon:
+    with Daemon(place.new("flat"), ("--fanotify", want["mode"])).running() as daemon:
         kinds["plain"].run()
         for number in range(want["rounds"]):
             for name, count in levels:
@@ -56,8 +62,9 @@ def show(data, levels, kinds, want, sweeps):
             ratio = middle / first.setdefault((name, kind), middle)
             row += [sample.plain([ns / 1000 for ns in values], "us"), f"{ratio:.2f}"]
         rows.append(row)
-    text = (f"{want['rounds']} rounds of {want['execs']}, {want['tied']} and {want['incidents']} execs. "
-            f"Median (lowest to highest).\n\n")
-    head = ["grown", "to", "CPU an exec", "ratio", "on one socket", "ratio", "a new incident each", "ratio"]
+    text = (f"Mode {want['mode']}. {want['rounds']} rounds of {want['execs']}, {want['tied']}, {want['tied']} and "
+            f"{want['incidents']} execs. Median (lowest to highest).\n\n")
+    head = ["grown", "to", "CPU an exec", "ratio", "on a relay's pipe", "ratio", "on one socket", "ratio",
+            "a new incident each", "ratio"]
     text += table(head, rows)
     return text + (f"\n{sweeps - 1} more sweeps ran meanwhile and are in the figures.\n" if sweeps > 1 else "")

@@ -14,7 +14,13 @@ EXECSNOOP = "/usr/sbin/execsnoop.bt"
 TRACEFS = "/sys/kernel/tracing"
 
 
-class Nobody:
+class Listener:
+    def waits(self):
+        """How long execs waited for it, in microseconds; nothing where none does."""
+        return None
+
+
+class Nobody(Listener):
     def __init__(self, name):
         self.name = name
         self.pids = []
@@ -24,7 +30,7 @@ class Nobody:
         yield
 
 
-class Tetherd:
+class Tetherd(Listener):
     def __init__(self, name, options=()):
         self.name = name
         self.options = options
@@ -32,12 +38,16 @@ class Tetherd:
     @contextlib.contextmanager
     def listening(self, folder):
         with daemon.Daemon(os.path.join(folder, "tetherd"), self.options).running() as running:
-            self.pids = [running.pid]
+            self.pids, self.running = [running.pid], running
             yield
         shutil.rmtree(running.folder)
 
+    def waits(self):
+        waits = self.running.status()["fanotify"]
+        return waits["wait_us"] if waits["mode"] == "hold" else None
 
-class Forkstat:
+
+class Forkstat(Listener):
     name = "forkstat -e exec"
 
     @contextlib.contextmanager
@@ -49,7 +59,7 @@ class Forkstat:
             yield
 
 
-class Execsnoop:
+class Execsnoop(Listener):
     name = "bpftrace execsnoop"
 
     @contextlib.contextmanager
@@ -62,7 +72,7 @@ class Execsnoop:
             yield
 
 
-class Auditd:
+class Auditd(Listener):
     name = "auditd, one rule"
 
     @contextlib.contextmanager

@@ -5,7 +5,7 @@ from lib import child
 
 
 class Storm:
-    """What `storm` runs. `form` is what descriptors 0, 1 and 2 are: "none", "pipe" or "tcp"."""
+    """What `storm` runs. `form` is what descriptors 0, 1 and 2 are: "none", "pipe", "tcp" or "relay"."""
 
     def __init__(self, programs, count, width=1, form="none", numbered=False, command=("/bin/true",)):
         self.count = count

@@ -12,7 +12,7 @@ use crate::common::victim::Victim;
 use crate::{alone, found, is_of, on_socket, require, still_finds};
 
 /// How large the program is: reading it takes a while.
-const SIZE: u64 = 48 << 20;
+const SIZE: u64 = 16 << 20;
 
 fn make(path: &Path) {
     // By another process: a descriptor open for writing could be inherited by what another test starts.

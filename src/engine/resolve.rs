@@ -98,15 +98,25 @@ pub fn resolve(
         end: end.unwrap_or(End::Slave),
         hops: vec![start],
     };
-    // Somebody near who has the far end too, and nothing else, must not hide who has it for a purpose.
-    let everybody: &[bool] = if question.above { &[false] } else { &[false, true] };
+    // What was noted is older than what is there, and a shell that makes a pipeline has all of its pipes for a moment: it
+    // counts once the command has gone, or, of one that is read by its parents, at once.
+    let as_noted = gone || question.above;
+    let passes: &[(bool, bool)] = match (question.above, as_noted) {
+        (true, _) => &[(false, true)],
+        (false, true) => &[(false, true), (true, true)],
+        // Somebody near who has the far end too, and nothing else, must not hide who has it for a purpose.
+        (false, false) => &[(false, false), (true, false), (false, true)],
+    };
     let mut asked = HashMap::new();
-    for everybody in everybody {
+    for (number, (everybody, as_noted)) in passes.iter().enumerate() {
+        if number == 2 && (above.is_empty() || noted.is_none_or(|noted| host.alive(noted.key))) {
+            break;
+        }
         let mut search = Search {
             question,
             host,
             near: &near,
-            above,
+            above: if *as_noted { above } else { &[] },
             peers,
             everybody: *everybody,
             left: PROCESSES_MAX,

@@ -126,8 +126,10 @@ impl Opens {
         let read = followed
             || match &glance {
                 Some(glance) if glance.is_direct() => true,
+                // Of one that does not wait the connector tells soon enough, and then it is known what runs.
                 Some(glance) if glance.has_channel() => {
-                    self.interest.wants(&glance.sights, at.mono_ns, |named| is_named(&file, named))
+                    ticket.is_some()
+                        && self.interest.wants(&glance.sights, at.mono_ns, |named| is_named(&file, named))
                 }
                 Some(_) => false,
                 None => ProcDir::open(thread).is_ok_and(|dir| on_socket(&dir)),

@@ -213,14 +213,21 @@ impl Sensor {
     }
 
     fn on_exec(&mut self, pid: Pid, done_ns: u64) {
+        let mut before = None;
         if let Some((held, failed)) = self.wires.held.take(pid, done_ns) {
             self.stats.add(Count::HeldUnconfirmed, failed);
-            if self.on_held(held) {
+            if held.look.seen != Observation::Held {
+                // Nobody held it: what is there now counts for more, as long as there is something.
+                before = Some(held);
+            } else if self.on_held(held) {
                 return;
             }
         }
         let followed = self.followed.contains(pid);
         match self.reader.first_look(pid) {
+            FirstLook::Vanished if before.is_some() => {
+                before.map(|before| self.on_held(before));
+            }
             FirstLook::Nothing(_) if !followed => {
                 self.stats.count(Count::LooksNothing);
                 self.look_later(pid);

@@ -347,8 +347,11 @@ impl Reader {
                 look.exe = exe;
             }
             if (look.seen != Observation::Held || look.unread.contains(&"cmdline"))
-                && let Some(args) =
-                    self.cmdlines.read(&dir, ARGS_BYTES_MAX).ok().map(|(text, more)| args(&text, more, ARGS_MAX))
+                && let Some(args) = self
+                    .cmdlines
+                    .read(&dir, ARGS_BYTES_MAX)
+                    .ok()
+                    .map(|(text, more)| args(&text, more, ARGS_MAX))
                 && !args.list.is_empty()
             {
                 look.args = args;

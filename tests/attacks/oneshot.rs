@@ -9,8 +9,8 @@ use crate::common::finding::arguments_of;
 use crate::common::mode::{is_seen, mode};
 use crate::common::notes::note;
 use crate::common::programs::program;
-use crate::common::{say, token};
 use crate::common::victim::Victim;
+use crate::common::{say, token};
 use crate::require;
 
 /// How many calls.
@@ -55,7 +55,9 @@ fn serve(command: &[&str], answer: &str) {
         assert!(found.ran(command), "{} {losses}", found.brief());
     }
     if unread > 0 {
-        say(&format!("NOT READ: {unread} of {CALLS} times {command:?} had ended before its arguments were read"));
+        say(&format!(
+            "NOT READ: {unread} of {CALLS} times {command:?} had ended before its arguments were read"
+        ));
     }
     assert!(unread <= UNREAD_MAX, "{unread} of {CALLS} were not read");
 }

@@ -10,7 +10,8 @@ fn web(work: &mut Work) -> (Victim, String) {
     let port = work.port();
     work.bash("mkdir web; seq 1000 >web/file; tar czf web/file.tgz web/file; printf 'id\\nuname -a\\n' >web/install.sh");
     let (root, number) = (work.path("web"), port.to_string());
-    let arguments = ["-m", "http.server", &number, "--bind", "127.0.0.1", "--directory", root.to_str().unwrap()];
+    let arguments =
+        ["-m", "http.server", &number, "--bind", "127.0.0.1", "--directory", root.to_str().unwrap()];
     let server = work.started("/usr/bin/python3", &arguments);
     answers(port);
     (server, format!("http://127.0.0.1:{port}"))
@@ -40,7 +41,9 @@ fn a_download_in_a_substitution() {
     require!("/usr/bin/python3", "curl");
     let mut work = Work::new();
     let (_server, url) = web(&mut work);
-    work.bash(&format!("x=$(curl -sS {url}/file | tail -1); test \"$x\" = 1000; eval \"$(curl -sS {url}/install.sh)\""));
+    work.bash(&format!(
+        "x=$(curl -sS {url}/file | tail -1); test \"$x\" = 1000; eval \"$(curl -sS {url}/install.sh)\""
+    ));
     work.stays_quiet();
 }
 

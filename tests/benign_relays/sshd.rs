@@ -28,7 +28,8 @@ fn a_remote_command_into_local_filters() {
     let sshd = Sshd::new(&mut work);
     let ssh = sshd.ssh();
     let here = work.directory.path().display().to_string();
-    let output = work.bash(&format!("{ssh} box 'cat {here}/sshd_config; id' | grep -v Port | sort | head -3"));
+    let output =
+        work.bash(&format!("{ssh} box 'cat {here}/sshd_config; id' | grep -v Port | sort | head -3"));
     assert!(!output.stdout.is_empty());
     work.stays_quiet();
 }

@@ -29,7 +29,9 @@ fn fifo_relay_in_namespaces() {
     require!("bash", "nc.openbsd", "ip", "unshare");
     Daemon::shared();
     let net = Net(token());
-    let (here, there) = ("10.234.7.1", "10.234.7.2");
+    // Another run of this test may be going on.
+    let block = format!("10.234.{}", std::process::id() % 250);
+    let (here, there) = (&format!("{block}.1"), &format!("{block}.2"));
     let (outer, inner) = (format!("o{}", &net.0[4..]), format!("i{}", &net.0[4..]));
     run(&["netns", "add", &net.0]);
     run(&["link", "add", &outer, "type", "veth", "peer", "name", &inner, "netns", &net.0]);

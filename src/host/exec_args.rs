@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn a_process_that_executes_nothing() {
         let mut child = std::process::Command::new("/bin/sleep").arg("60").arg0("sleep").spawn().unwrap();
-        let read = read(&ProcDir::open(Pid(child.id())).unwrap());
+        let read = read(&ProcDir::open(Pid(child.id())).unwrap(), false);
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(read, ExecArgs::default());

@@ -24,13 +24,15 @@ pub struct Work {
     pub directory: tempfile::TempDir,
     /// Its ports.
     pub ports: Vec<u16>,
+    /// When it began: the kernel gives ports out again, so an older finding on one of them is somebody else's.
+    began: String,
 }
 
 impl Work {
     pub fn new() -> Self {
         Daemon::shared();
         let directory = tempfile::Builder::new().prefix(&token()).tempdir().unwrap();
-        Self { directory, ports: Vec::new() }
+        Self { directory, ports: Vec::new(), began: tetherd::sys::clock::now().rfc3339() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -83,7 +85,8 @@ impl Work {
         let directory = self.directory.path().to_str().unwrap().to_owned();
         let own = |record: &Finding| {
             let ports = [record.own_port(), record.peer_port()];
-            self.ports.iter().any(|port| ports.contains(&Some(*port))) || record.mentions(&directory)
+            let on_ports = self.ports.iter().any(|port| ports.contains(&Some(*port)));
+            on_ports && record.text("First_Seen") >= self.began.as_str() || record.mentions(&directory)
         };
         let found: Vec<_> = daemon.place().findings().into_iter().filter(own).collect();
         let briefs: Vec<_> = found.iter().map(Finding::brief).collect();

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::common::daemon::{Daemon, Place};
-use crate::common::finding::Finding;
+use crate::common::finding::{Finding, arguments_of};
 use crate::common::notes::note_work;
 use crate::common::victim::Victim;
 use crate::common::work::{Work, answers};
@@ -16,7 +16,7 @@ use crate::require;
 
 /// How often each service is asked.
 const CALLS: usize = 5;
-/// Of how many calls the command may have ended before its program could be read, which no rule can name then.
+/// Of how many calls the command may have ended before its parents could be read, which no rule can name then.
 const UNREAD_MAX: usize = 2;
 
 /// Asks the service once; the caller's port.
@@ -46,7 +46,9 @@ fn is_a_matter_of_policy(port: u16, server: Victim, question: &str, rule: &str) 
     wait_for("the rule is used", || ruled.status()["rules"]["hits"][name].as_u64().filter(|hits| *hits > 0));
     ruled.judged();
     // Over the second looks.
-    let read = |record: &Finding| is_own(record) && !record.text("Process_Binary_Fullpath").is_empty();
+    let read = |record: &Finding| {
+        is_own(record) && record.processes().iter().any(|process| !arguments_of(process).is_empty())
+    };
     let came = wait_at_most(Duration::from_secs(1), || ruled.records().into_iter().find(read));
     assert!(came.is_none(), "{}", came.unwrap().brief());
     let unread = ruled.place().findings().iter().filter(|record| is_own(record)).count();

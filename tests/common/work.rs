@@ -26,13 +26,16 @@ pub struct Work {
     pub ports: Vec<u16>,
     /// Other words that findings about it would have in them.
     pub words: Vec<String>,
+    /// When it began: the kernel gives ports out again, so an older finding on one of them is somebody else's.
+    began: String,
 }
 
 impl Work {
     pub fn new() -> Self {
         Daemon::shared();
         let directory = tempfile::Builder::new().prefix(&token()).tempdir().unwrap();
-        Self { directory, ports: Vec::new(), words: Vec::new() }
+        let began = tetherd::sys::clock::now().rfc3339();
+        Self { directory, ports: Vec::new(), words: Vec::new(), began }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -70,7 +73,8 @@ impl Work {
         let directory = self.directory.path().to_str().unwrap().to_owned();
         let own = |record: &Finding| {
             let ports = [record.own_port(), record.peer_port()];
-            self.ports.iter().any(|port| ports.contains(&Some(*port)))
+            let on_ports = self.ports.iter().any(|port| ports.contains(&Some(*port)));
+            on_ports && record.text("First_Seen") >= self.began.as_str()
                 || record.mentions(&directory)
                 || self.words.iter().any(|word| record.mentions(word))
         };

@@ -176,7 +176,10 @@ fn met<'a>(look: &Look, program: &Program, relayed: &'a Relayed, catalog: &Catal
         return Met::Row(Row::RelayedShell, way);
     }
     let tool = [input, output].into_iter().flatten().find(|way| is_tool(way, catalog));
-    if let Some(way) = tool.filter(|_| both && program.is_watched()) {
+    // A filter between two clients (`ssh a cat | sort | ssh b`) carries bytes from one to the other for whoever started
+    // it; what executes commands answers where they came from.
+    let one = input.zip(output).is_none_or(|(a, b)| a.relay.process.key == b.relay.process.key);
+    if let Some(way) = tool.filter(|_| both && one && program.is_watched()) {
         return Met::Row(Row::RelayedByTool, way);
     }
     // The relay has to be further up: `id | nc` is a pipeline, and its user's own doing.

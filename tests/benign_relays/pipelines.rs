@@ -1,6 +1,7 @@
 //! Network clients in pipelines: bytes go one way only, or to where their user sent them.
 
 use crate::common::attacker::Listener;
+use crate::common::daemon::Daemon;
 use crate::common::work::{Work, answers};
 use crate::require;
 
@@ -62,6 +63,29 @@ fn what_a_user_receives_with_netcat() {
         "(seq 9; sleep 0.5; echo last) | nc.openbsd -N -l 127.0.0.1 {port} & \
          until nc.openbsd -d 127.0.0.1 {port} 2>/dev/null | grep --line-buffered . | awk '{{print $1}}' | grep last; do :; done; wait"
     ));
+    work.stays_quiet();
+}
+
+/// A filter that starts when both connections stand: what comes from one goes on to the other.
+#[test]
+fn a_filter_between_two_clients() {
+    require!("bash", "nc.openbsd");
+    let mut work = Work::new();
+    let (from, to) = (Listener::tcp(), Listener::tcp());
+    work.ports.extend([from.port(), to.port()]);
+    let line = format!(
+        "nc.openbsd -N 127.0.0.1 {} | (until [ -e go ]; do sleep 0.01; done; exec grep --line-buffered .) | nc.openbsd -N 127.0.0.1 {}",
+        from.port(),
+        to.port()
+    );
+    let pipeline = work.started("bash", &["-c", &line]);
+    let (mut source, mut sink) = (from.accept(), to.accept());
+    work.write("go", "");
+    source.send("b\na\n");
+    sink.hear("b\na\n");
+    // It has to be looked at while both connections stand.
+    Daemon::shared().judged();
+    drop((source, sink, pipeline));
     work.stays_quiet();
 }
 

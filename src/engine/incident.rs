@@ -174,9 +174,7 @@ impl Incident {
         };
         if let Some(entry) = self.head.iter_mut().chain(&mut self.tail).rev().find(same) {
             Arc::make_mut(entry).seen = Observation::Held;
-        }
-        if let Some(fewer) = self.observations.live.checked_sub(1) {
-            self.observations.live = fewer;
+            self.observations.live = self.observations.live.saturating_sub(1);
             self.observations.held += 1;
             self.dirty = true;
         }

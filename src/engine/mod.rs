@@ -294,10 +294,11 @@ impl Engine {
             return;
         }
         for id in joins.iter().filter(|id| !again.contains(id)) {
-            if let Some(incident) = self.incidents.get_mut(id)
-                && !(look.relayed.is_some() && incident.has(&look))
-            {
+            let Some(incident) = self.incidents.get_mut(id) else { continue };
+            if look.relayed.is_none() || !incident.has(&look) {
                 incident.join(&look);
+            } else if look.seen == Observation::Held {
+                incident.was_held(&look);
             }
         }
         let life = Life {

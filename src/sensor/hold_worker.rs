@@ -164,7 +164,12 @@ impl Worker {
 /// Makes a look at the process before the exec one at the process after it.
 fn become_program(look: &mut Look, call: &ExecArgs, file: File) -> Kind {
     look.unread.retain(|name| !matches!(*name, "exe" | "cmdline"));
-    look.exe = file.exe;
+    look.exe = if is_loader_of_another(&file.exe, call) {
+        look.unread.push("exe");
+        Exe { path: call.path.clone(), ..Exe::default() }
+    } else {
+        file.exe
+    };
     look.args = call.args.clone().unwrap_or_default();
     if call.args.is_none() {
         look.unread.push("cmdline");
@@ -179,6 +184,14 @@ fn become_program(look: &mut Look, call: &ExecArgs, file: File) -> Kind {
         }
         None => Kind::Program,
     }
+}
+
+/// Whether this is the loader of a program that was not seen itself: one in memory, or on a filesystem without a mark. The
+/// program is read after the exec.
+fn is_loader_of_another(exe: &Exe, call: &ExecArgs) -> bool {
+    let loader =
+        |path: &[u8]| [&b"ld-"[..], b"ld.so", b"ld64.so"].iter().any(|start| path.starts_with(start));
+    call.args.is_some() && loader(exe.name()) && base_name(&call.path) != exe.name()
 }
 
 /// Whether this open belongs to the execve that the look was taken at; if it is of a script's interpreter, that is the

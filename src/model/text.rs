@@ -59,7 +59,8 @@ pub fn cut(text: &str, bytes: usize) -> &str {
 /// An argument as a POSIX shell would need it typed; for display and for copying.
 pub fn shell_quote(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&b);
-    if !text.is_empty() && text.bytes().all(plain) {
+    // zsh takes `=ls` for the path of ls.
+    if !text.is_empty() && !text.starts_with('=') && text.bytes().all(plain) {
         return text.to_owned();
     }
     format!("'{}'", text.replace('\'', r"'\''"))
@@ -120,6 +121,8 @@ mod tests {
         assert_eq!(shell_quote("a'b c"), r"'a'\''b c'");
         assert_eq!(shell_quote(""), "''");
         assert_eq!(shell_quote("/bin/sh"), "/bin/sh");
+        assert_eq!(shell_quote("if=/dev/zero"), "if=/dev/zero");
+        assert_eq!(shell_quote("=ls"), "'=ls'");
     }
 
     proptest! {

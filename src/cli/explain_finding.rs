@@ -11,7 +11,7 @@ use crate::cli::facts::Facts;
 use crate::cli::respond::Plan;
 use crate::cli::sheet::Sheet;
 use crate::cli::{account, timeline};
-use crate::model::finding::{CATEGORY, Record, property};
+use crate::model::finding::{CATEGORY, property};
 
 /// The explanation as text.
 pub fn text(facts: &Facts<'_>, unicode: bool) -> String {

@@ -59,8 +59,11 @@ pub fn others(record: &Record) -> Vec<(&str, Vec<String>)> {
     let properties = record.finding.source_properties.iter();
     properties
         .filter(|(key, _)| !SHOWN.contains(&key.as_str()))
-        .filter(|(key, value)| !(key.as_str() == property::ENRICHMENT_STATUS && *value == "complete"))
-        .map(|(key, value)| (key.as_str(), lines(value)))
+        .map(|(key, value)| match (key.as_str(), value.get("missing")) {
+            // Nothing missing is nothing to say.
+            (property::ENRICHMENT_STATUS, Some(missing)) => ("Not_known", each(missing)),
+            (key, _) => (key, lines(value)),
+        })
         .filter(|(_, lines)| !lines.is_empty())
         .collect()
 }
@@ -83,6 +86,11 @@ pub fn lines(value: &Value) -> Vec<String> {
         lines.push(format!("... {more} more"));
     }
     lines
+}
+
+/// The items of a list, each on a line of its own.
+fn each(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().take(LINES_MAX).map(|item| flat(item, 0)).collect()
 }
 
 fn flat(value: &Value, depth: usize) -> String {

@@ -13,7 +13,7 @@ use crate::require;
 use crate::spools::{finding, id, lines_of_json, printed, reading, spool, tetherd};
 
 /// Clears the screen, sets the title, forges a line, turns the writing around, hides, is an 8-bit CSI.
-const TEXTS: [&str; 7] = [
+pub const TEXTS: [&str; 7] = [
     "\u{1b}[2J\u{1b}]0;pwned\u{7}",
     "a\nNo findings.\r\n2026-11-24 00:00:00 LOW",
     "\u{202e}gnp.exe\u{2066}\u{200f}",

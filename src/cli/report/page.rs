@@ -97,9 +97,9 @@ impl<W: Write> Page<W> {
         html.element("td", &[("class", "short")], &timeline::short(&record.finding.event_time))?;
         let severity = severity(record);
         html.element("td", &[("class", severity)], severity)?;
-        html.element("td", &[], state(record))?;
+        html.element("td", &[("class", "short")], state(record))?;
         html.element("td", &[], &timeline::count(record).to_string())?;
-        html.open("th", &[("scope", "row"), ("class", "mono")])?;
+        html.open("th", &[("scope", "row"), ("class", "mono long")])?;
         html.element("a", &[("href", &format!("#f{number}"))], &what(record))?;
         html.close()?;
         html.element("td", &[], &place(record))?;

@@ -90,9 +90,9 @@ pub fn review(facts: &Facts<'_>) -> Step {
         commands.retain(|command| !command.line.starts_with("ctr "));
     }
     commands.push(
-        Command::node("its namespaces, beside the machine's", "ls -l")
+        Command::node("its namespaces, beside those of your shell", "ls -l")
             .within("/proc/", &facts.pid, "/ns")
-            .then("/proc/1/ns"),
+            .then("/proc/self/ns"),
     );
     commands.push(
         Command::node("its connections, with the machine's own tools", "nsenter -t")

@@ -34,6 +34,16 @@ impl Word {
         }
     }
 
+    /// For a remark: what needs no quotes in any shell. zsh takes a pasted remark for a command if it is not told better,
+    /// so nothing else may stand there.
+    pub fn remark(&self) -> String {
+        match self {
+            Self::Known(text) if quote(text).as_ref() == Some(text) => text.clone(),
+            Self::Known(_) => "(a name that needs quotes)".into(),
+            Self::Asked(_) => "(not known)".into(),
+        }
+    }
+
     /// The text, or the placeholder as `<NAME>`.
     pub fn plain(&self) -> String {
         match self {

@@ -43,8 +43,9 @@ fn plan(sheet: &mut Sheet, plan: &Plan) {
     sheet.raw("\nResponse plan");
     sheet.wrapped(
         "  ",
-        "Nothing of this has been run. Lines that begin with # are remarks; the others are for sh, bash or zsh. \
-         (node): on the machine itself, as root; (client): where kubectl or gcloud is set up; !: it changes something.",
+        "Nothing of this has been run. Lines that begin with # are remarks; the others are for sh, bash or zsh (there, setopt \
+         interactivecomments first). (node): on the machine itself, as root; (client): where kubectl or gcloud is set up; \
+         !: it changes something.",
     );
     let asked = plan.asked();
     if !asked.is_empty() {
@@ -56,9 +57,10 @@ fn plan(sheet: &mut Sheet, plan: &Plan) {
     for (at, step) in plan.steps.iter().enumerate() {
         sheet.raw("");
         sheet.line(&format!("{}. {}", at + 1, step.title));
-        step.about.iter().for_each(|about| sheet.wrapped("   ", about));
+        step.about.iter().for_each(|about| sheet.remark("   # ", about));
+        sheet.raw("");
         for command in &step.commands {
-            sheet.wrapped("   # ", &remark(command));
+            sheet.remark("   # ", &remark(command));
             // As it is: a line that was cut or broken could not be pasted. Every word in it was quoted.
             sheet.raw(&format!("   {}", command.line));
         }
@@ -66,7 +68,7 @@ fn plan(sheet: &mut Sheet, plan: &Plan) {
     if !plan.filters.is_empty() {
         sheet.raw("\nLog filters, for the cloud's console");
         for filter in &plan.filters {
-            sheet.wrapped("   # ", filter.about);
+            sheet.remark("   # ", filter.about);
             sheet.raw(&format!("   {}", filter.filter));
         }
     }

@@ -101,7 +101,7 @@ fn meaning(name: &str) -> &'static str {
 
 /// Whether it still goes on, and whether the process ids still mean what they meant.
 fn still_there(facts: &Facts<'_>) -> Step {
-    let node = facts.node.plain();
+    let node = facts.node.remark();
     let mut about = vec![format!("Commands marked node are run as root on {node}.")];
     about.push(if facts.active {
         "The finding is open: something ran on the tether when the record was written. Process ids are given \
@@ -226,7 +226,7 @@ fn research(facts: &Facts<'_>) -> Step {
     }
     commands.push(tetherd("what else was found", "list", facts).then("--since 7d"));
     let mut about = vec![
-        "ATT&CK: T1059 Command and Scripting Interpreter, T1059.004 Unix Shell, TA0011 Command and Control; \
+        "MITRE: T1059 Command and Scripting Interpreter, T1059.004 Unix Shell, TA0011 Command and Control; \
          https://attack.mitre.org/techniques/T1059/004/"
             .to_owned(),
     ];

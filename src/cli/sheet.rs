@@ -49,12 +49,22 @@ impl Sheet {
 
     /// A paragraph that may be escaped already, broken between words, the first line behind `lead`.
     pub fn wrapped(&mut self, lead: &str, text: &str) {
+        self.paragraph(lead, &" ".repeat(lead.len()), text);
+    }
+
+    /// The same with every line behind `lead`.
+    pub fn remark(&mut self, lead: &str, text: &str) {
+        self.paragraph(lead, lead, text);
+    }
+
+    /// `more` is as long as `lead`.
+    fn paragraph(&mut self, lead: &str, more: &str, text: &str) {
         let mut current = lead.to_owned();
         let room = WIDTH - lead.len();
         for word in self.ascii(visible(text)).split(' ') {
             if columns(&current) > lead.len() && columns(&current) + 1 + columns(word) > WIDTH {
                 self.raw(current.trim_end());
-                current = " ".repeat(lead.len());
+                current = more.to_owned();
             }
             if columns(&current) > lead.len() {
                 current.push(' ');
@@ -69,7 +79,7 @@ impl Sheet {
                     break;
                 }
                 self.raw(&current);
-                current = " ".repeat(lead.len());
+                current = more.to_owned();
             }
         }
         self.raw(current.trim_end());
@@ -112,6 +122,9 @@ mod tests {
         let text = sheet.end();
         assert!(text.is_ascii() && text.lines().all(|line| line.len() <= WIDTH), "{text}");
         assert!(text.starts_with("  - one two\\x1b\n    xxx") && text.contains("\\u{e9}"), "{text}");
+        let mut sheet = Sheet::new(true);
+        sheet.remark("# ", &"word ".repeat(40));
+        assert!(sheet.end().lines().all(|line| line.starts_with("# word")));
         assert_eq!(text.matches('x').count(), 201, "nothing is left out:\n{text}");
     }
 }

@@ -41,7 +41,7 @@ fn entry(entry: &Value) -> Entry {
     let what = match (field("args"), name.as_str()) {
         (args, _) if !args.is_empty() => args,
         (_, "") => "(gone before it could be read)".into(),
-        (_, name) => format!("{name} (its arguments were gone before they could be read)"),
+        (_, name) => format!("{name} (arguments gone before they were read)"),
     };
     Entry {
         time: field("time"),
@@ -97,4 +97,57 @@ pub fn draw(sheet: &mut Sheet, record: &Record) {
 /// A time for people.
 pub fn short(time: &str) -> String {
     time.get(..19).map_or_else(|| time.to_owned(), |time| format!("{}Z", time.replace('T', " ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::clock::Moment;
+    use crate::model::finding::CATEGORY;
+    use crate::spool::record::observation;
+    use serde_json::json;
+
+    fn drawn(timeline: Value, count: u64) -> String {
+        let now = Moment { mono_ns: 1, wall_ns: 1_795_492_217_000_000_000 };
+        let properties =
+            [(property::TIMELINE, timeline), (property::PROCESS_COUNT, count.to_string().into())];
+        let properties = properties.map(|(key, value)| (key.to_owned(), value));
+        let mut sheet = Sheet::new(true);
+        draw(&mut sheet, &observation(CATEGORY, "x", properties.into(), now, "boot"));
+        sheet.end()
+    }
+
+    #[test]
+    fn what_is_there_and_what_is_not() {
+        let text = drawn(
+            json!([
+                {"time": "2026-11-24T23:59:59.123456789Z", "pid": 7, "seen": "live", "comm": "sh", "args": "sh -i", "row": 1},
+                {"time": "2026-11-25T00:00:01.000000001Z", "pid": 8, "seen": "inherited", "comm": "id", "args": ""},
+                {"pid": 9, "args": "x".repeat(200)},
+                {"time": 1, "args": {"a": "\u{1b}"}},
+                "no entry"
+            ]),
+            9,
+        );
+        let expected = "\nCommands (9)\n\
+            * 23:59:59.123        7  live       sh -i\n  \
+              on 2026-11-25\n  \
+              00:00:01.000        8  inherited  id (arguments gone before they were read)\n";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(text.contains("4 more ran that this record has no room for\n"), "{text}");
+        assert!(text.lines().all(|line| line.len() <= 80) && !text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn the_first_and_the_newest() {
+        let entries: Vec<Value> =
+            (0..100).map(|pid| json!({"pid": pid, "args": format!("command {pid}")})).collect();
+        let text = drawn(entries.into(), 100);
+        assert!(text.contains("command 0\n") && text.contains("command 99\n"), "{text}");
+        assert!(
+            text.contains("  ... 60 more;")
+                && !text.contains("command 60\n")
+                && text.contains("command 61\n")
+        );
+    }
 }

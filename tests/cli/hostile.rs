@@ -48,7 +48,14 @@ fn list_and_show() {
             harmless(&drawn);
             let ascii = printed(&mut reading(directory.path(), &["show", wanted, "--ascii"]));
             harmless(&ascii);
-            assert!(!ascii.contains('│') && drawn.contains('│'));
+            assert!(ascii.is_ascii() && drawn.contains('│'), "{ascii}");
+            // The same where the locale knows no more.
+            let plain = printed(reading(directory.path(), &["show", wanted]).env("LC_ALL", "C"));
+            assert_eq!(plain, ascii);
+            let explained = printed(reading(directory.path(), &["explain", wanted]).env("LC_ALL", "C"));
+            let (told, plan) = explained.split_once("\nResponse plan\n").unwrap();
+            harmless(told);
+            assert!(told.is_ascii() && plan.lines().any(|line| line.contains("# ")), "{explained}");
         }
     }
 }

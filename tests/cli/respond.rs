@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tetherd::model::finding::{Record, property};
 
 use crate::hostile::TEXTS;
+use crate::require;
 use crate::spools::{finding, id, printed, reading, spool};
 
 /// What would do something in a shell, or be taken for an option, if it were not quoted.
@@ -87,6 +88,15 @@ fn commands_of_each_runtime() {
         assert!(commands.iter().all(|line| text.contains(line.as_str())), "{runtime}: text and JSON differ");
         assert_eq!(pod, commands.iter().any(|line| line == "kubectl cordon c1"), "{runtime}");
         assert_eq!(pod, commands.iter().any(|line| line == "kubectl delete pod -n c1 c1"), "{runtime}");
+        // Whoever pastes a step whole pastes remarks and commands.
+        let plan = text.split("\n1. ").nth(1).unwrap().split("\nLog filters").next().unwrap();
+        for line in plan.lines().skip(1).filter(|line| line.starts_with(' ')) {
+            let line = line.trim_start();
+            assert!(
+                line.starts_with("# ") || commands.iter().any(|command| command == line),
+                "{runtime}: {line}"
+            );
+        }
         // A property that nobody has told this program of.
         assert!(text.contains("Brand New: id c1, why the same peer"), "{text}");
         assert!(
@@ -171,6 +181,10 @@ fn hostile_names_stay_words() {
             recorders(&bin, &TOOLS);
             let (said, json) = explained(contained(text, runtime, pod));
             assert!(!said.contains(|c: char| c.is_control() && c != '\n' || c == '\u{202e}'), "{said:?}");
+            // zsh takes a remark for a command, if it is not told better.
+            let remarks = said.lines().filter(|line| line.starts_with("   # "));
+            let bad = |line: &str| line.contains(['$', '`', '>', '&', '|']) || line.contains("pwned");
+            assert!(remarks.clone().count() > 20 && !remarks.clone().any(bad), "{said}");
             let mut script = String::new();
             for line in commands(&json) {
                 assert!(!line.contains('\n'), "{line}");
@@ -200,6 +214,23 @@ fn hostile_names_stay_words() {
             }
             assert!(!given.contains(&b"--help".as_slice()), "{runtime}: a name became an option\n{script}");
         }
+    }
+}
+
+/// The firewall takes the rules that the plan has for it.
+#[test]
+fn rules_for_the_firewall() {
+    require!("nft");
+    for peer in ["192.0.2.7", "2001:db8::7"] {
+        let mut record = contained("c1", "docker", false);
+        record.finding.connections[0].destination_ip = Some(peer.into());
+        let (_, json) = explained(record);
+        let commands = commands(&json);
+        let rules = commands.iter().find_map(|line| line.strip_prefix("nft ")).unwrap();
+        assert_eq!(rules.matches(peer).count(), 4, "{rules}");
+        // Checked, not put in force.
+        let output = Command::new("/bin/sh").args(["-c", &format!("nft --check {rules}")]).output().unwrap();
+        assert!(output.status.success(), "{rules}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
 

@@ -89,7 +89,7 @@ fn isolate(facts: &Facts<'_>) -> Vec<Command> {
     // IPv4-mapped addresses are shown as IPv4 in records.
     let family = if peer.parse::<IpAddr>().is_ok_and(|peer| peer.is_ipv6()) { "ip6" } else { "ip" };
     let chain = |name: &str, hook: &str, side: &str| {
-        format!("chain {name} {{ type filter hook {hook} priority -10; {family} {side} {peer} drop; }}")
+        format!("chain {name} {{ type filter hook {hook} priority -10; {family} {side} {peer} drop; }};")
     };
     let table = format!(
         "table inet tetherd_block {{ {} {} {} {} }}",

@@ -36,8 +36,8 @@ pub fn pod(facts: &Facts<'_>) -> Step {
     let about = format!(
         "Pod {} in namespace {}. Its owner (a Deployment, a Job, ...) decides who is asked, and what comes back when \
          the pod is deleted.",
-        facts.pod.plain(),
-        facts.namespace.plain()
+        facts.pod.remark(),
+        facts.namespace.remark()
     );
     Step { title: "Review the pod and its owner", about: vec![about], commands }
 }
@@ -93,9 +93,9 @@ pub fn cluster(facts: &Facts<'_>) -> Step {
     let about = format!(
         "Cluster {}, project {}, node {}. A container that got out has the node, its kubelet's credential, and every \
          pod on it.",
-        facts.cluster.plain(),
-        facts.project.plain(),
-        facts.node.plain()
+        facts.cluster.remark(),
+        facts.project.remark(),
+        facts.node.remark()
     );
     Step { title: "Review the cluster and the node", about: vec![about], commands }
 }

@@ -101,10 +101,11 @@ pub fn review(facts: &Facts<'_>) -> Step {
     );
     let mut about = vec![format!(
         "Container {} of {}. Look at it from outside: whatever is run inside it may be the intruder's.",
-        facts.container.plain(),
-        if facts.runtime.is_empty() { "an unknown runtime" } else { facts.runtime },
+        facts.container.remark(),
+        Word::of(Some(facts.runtime), "RUNTIME").remark(),
     )];
     if let Some(outer) = facts.outer.first() {
+        let outer = Word::of(Some(outer), "CONTAINER_ID").remark();
         about.push(format!(
             "It is inside another container ({outer}): the commands for the runtime are run in there, from outside \
              with docker exec or kubectl exec."

@@ -171,14 +171,14 @@ fn logs(facts: &Facts<'_>, filters: &[LogFilter]) -> Step {
             .word(&facts.id)
             .then("-o")
             .within("", &facts.id, ".html"),
-        journal("the machine's journal", facts),
+        journal("the journal of the machine", facts),
     ];
     if facts.in_pod {
         commands.extend(kubernetes::logs(facts));
     }
     commands.extend(runtime::logs(facts));
     commands.extend(cloud::reads(facts, filters));
-    let about = "Copy them before the container, its node or the log's own limits take them away.";
+    let about = "Copy them before the container, its node or the limits of the log take them away.";
     Step { title: "Collect the logs", about: vec![about.into()], commands }
 }
 
@@ -212,27 +212,27 @@ fn research(facts: &Facts<'_>) -> Step {
     };
     if let (Some(peer), true) = (facts.peer.known(), facts.elsewhere()) {
         let condition = format!(".finding.connections[]?.destinationIp == \"{peer}\"");
-        same("other findings with this peer; run it on every node", condition);
+        same("other findings with this peer, run it on every node", condition);
     }
     if let Some(sum) = facts.sha256.known() {
         let condition = format!("any(.finding.processes[]?; .binary.sha256? == \"{sum}\")");
-        same("other findings with this program; run it on every node", condition);
+        same("other findings with this program, run it on every node", condition);
     }
     if facts.elsewhere() {
         commands.push(
-            Command::node("connections to the peer; run it on every node", "ss -tunpe dst").word(&facts.peer),
+            Command::node("connections to the peer, run it on every node", "ss -tunpe dst").word(&facts.peer),
         );
         commands.push(Command::client("whose address it is", "whois").word(&facts.peer));
     }
     commands.push(tetherd("what else was found", "list", facts).then("--since 7d"));
     let mut about = vec![
-        "MITRE: T1059 Command and Scripting Interpreter, T1059.004 Unix Shell, TA0011 Command and Control; \
+        "MITRE: T1059 Command and Scripting Interpreter, T1059.004 Unix Shell, TA0011 Command and Control, \
          https://attack.mitre.org/techniques/T1059/004/"
             .to_owned(),
     ];
     if let Some(sum) = facts.sha256.known() {
         about.push(format!(
-            "The program's SHA-256 is {sum}: ask for the digest where programs are known by it. Do not upload the \
+            "SHA-256 of the program: {sum}. Ask for the digest where programs are known by it. Do not upload the \
              file: who wrote it may watch for that."
         ));
     }

@@ -28,13 +28,13 @@ pub fn step(facts: &Facts<'_>) -> Step {
     }
     commands.extend(stop(facts));
     let mut about = vec![
-        "Each of these changes something; the mildest first. Keep the logs and the binary (above) before you stop \
+        "Each of these changes something, the mildest first. Keep the logs and the binary (above) before you stop \
          anything: who has the shell may notice, and what runs in memory is gone."
             .to_owned(),
     ];
     about.push(
-        "Undo: kill -CONT; the runtime's unpause or resume; nft delete table inet tetherd_block; kubectl label pod \
-         ... tetherd-quarantine- ; kubectl uncordon."
+        "What undoes them: kill -CONT, unpause or resume of the runtime, nft delete table inet tetherd_block, kubectl \
+         label pod with tetherd-quarantine- at the end, kubectl uncordon."
             .into(),
     );
     Step { title: "Contain: hold, isolate, cordon, stop or replace", about, commands }

@@ -26,7 +26,7 @@ pub fn step(facts: &Facts<'_>) -> Step {
         into(of("its status", "cat", "/status"), "status"),
         into(of("its environment: may hold secrets", "cat", "/environ"), "environ"),
         into(of("its arguments", "cat", "/cmdline"), "cmdline"),
-        Command::node("its memory, where gdb is installed; it stands still meanwhile", "gcore -o")
+        Command::node("its memory, where gdb is installed, it stands still meanwhile", "gcore -o")
             .within("", &directory, &file("core"))
             .word(pid)
             .changing(),
@@ -43,11 +43,11 @@ pub fn step(facts: &Facts<'_>) -> Step {
         "Before you stop anything: a program that was deleted or never had a file is there only while it runs.".to_owned(),
     ];
     match facts.sha256.known() {
-        Some(sum) => about.push(format!("The record's SHA-256 of the main program: {sum}")),
+        Some(sum) => about.push(format!("SHA-256 of the main program by the record: {sum}")),
         None => about.push("The record has no SHA-256 of the main program.".into()),
     }
     if !facts.active {
-        about.push("The tether has ended; most of these work only while the process lives.".into());
+        about.push("The tether has ended. Most of these work only while the process lives.".into());
     }
     Step { title: "Keep the binary", about, commands }
 }

@@ -74,7 +74,7 @@ pub fn cluster(facts: &Facts<'_>) -> Step {
     if facts.google {
         if facts.cluster.known().is_some() {
             commands.push(
-                Command::client("the cluster's settings", "gcloud container clusters describe")
+                Command::client("the settings of the cluster", "gcloud container clusters describe")
                     .word(&facts.cluster)
                     .within("--location=", &facts.location, "")
                     .within("--project=", &facts.project, ""),
@@ -91,7 +91,7 @@ pub fn cluster(facts: &Facts<'_>) -> Step {
         );
     }
     let about = format!(
-        "Cluster {}, project {}, node {}. A container that got out has the node, its kubelet's credential, and every \
+        "Cluster {}, project {}, node {}. A container that got out has the node, the credential of its kubelet, and every \
          pod on it.",
         facts.cluster.remark(),
         facts.project.remark(),

@@ -67,7 +67,7 @@ pub fn review(facts: &Facts<'_>) -> Step {
             vec![
                 docker("its image, command, mounts, networks, labels", "inspect").word(id),
                 docker("what runs in it", "top").word(id),
-                docker("files that are not its image's", "diff").word(id),
+                docker("files that its image has not", "diff").word(id),
                 docker("the images that are here", "images --digests"),
             ]
         }
@@ -95,12 +95,12 @@ pub fn review(facts: &Facts<'_>) -> Step {
             .then("/proc/self/ns"),
     );
     commands.push(
-        Command::node("its connections, with the machine's own tools", "nsenter -t")
+        Command::node("its connections, with tools of the machine", "nsenter -t")
             .word(&facts.pid)
             .then("-n ss -tunape"),
     );
     let mut about = vec![format!(
-        "Container {} of {}. Look at it from outside: whatever is run inside it may be the intruder's.",
+        "Container {} of {}. Look at it from outside: whatever is run inside it may belong to the intruder.",
         facts.container.remark(),
         Word::of(Some(facts.runtime), "RUNTIME").remark(),
     )];
@@ -136,7 +136,9 @@ pub fn logs(facts: &Facts<'_>) -> Vec<Command> {
                     .word(id),
             ]
         }
-        Client::Nspawn => vec![Command::node("the container's journal", "journalctl --no-pager -M").word(id)],
+        Client::Nspawn => {
+            vec![Command::node("the journal of the container", "journalctl --no-pager -M").word(id)]
+        }
         Client::Ctr(_) | Client::Lxc | Client::None => Vec::new(),
     }
 }
@@ -152,7 +154,7 @@ pub fn keep(facts: &Facts<'_>, directory: &Word) -> Vec<Command> {
         ],
         Client::Crictl if facts.runtime == "containerd" => vec![
             Command::node(
-                "where its files are; prints a mount, does not do it",
+                "where its files are: prints a mount, does not do it",
                 "ctr -n k8s.io snapshots mounts",
             )
             .within("", directory, "/mnt")
@@ -162,7 +164,7 @@ pub fn keep(facts: &Facts<'_>, directory: &Word) -> Vec<Command> {
                 .word(id),
         ],
         Client::Ctr(namespace) => vec![
-            ctr("where its files are; prints a mount, does not do it", &namespace, "snapshots mounts")
+            ctr("where its files are: prints a mount, does not do it", &namespace, "snapshots mounts")
                 .within("", directory, "/mnt")
                 .word(id),
         ],

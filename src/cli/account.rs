@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::cli::facts::Facts;
 use crate::cli::timeline;
-use crate::model::finding::{CATEGORY, Record, property};
+use crate::model::finding::{CATEGORY, property};
 
 /// What happened.
 pub fn happened(facts: &Facts<'_>) -> Vec<String> {
@@ -166,10 +166,4 @@ pub fn check(facts: &Facts<'_>) -> Vec<String> {
             .into(),
     );
     told
-}
-
-/// The head of a finding: how bad, what, since when.
-pub fn title(record: &Record) -> String {
-    let severity = record.finding.severity.map_or("-", |severity| severity.name());
-    format!("{severity}: {}", record.finding.category)
 }

@@ -11,7 +11,7 @@ use crate::model::text::{escape, shell_quote};
 /// a newline at the end.
 ///
 /// What a terminal would not show as it is (control characters, changes of direction) becomes octal digits for printf.
-/// There `!` is one of them too: an interactive shell looks for it within double quotes.
+/// There `!` is one of them too: interactive shells look for it within double quotes, not all alike.
 pub fn quote(text: &str) -> Option<String> {
     if text.contains('\0') || text.ends_with('\n') {
         return None;

@@ -83,7 +83,7 @@ impl<W: Write> Page<W> {
             &[("class", "scroll"), ("role", "region"), ("tabindex", "0"), ("aria-labelledby", "summary")],
         )?;
         html.open("table", &[])?;
-        html.element("caption", &[], "Findings, oldest first")?;
+        html.element("caption", &[], "Findings, in the order of their newest records")?;
         heads(&mut html, &["First seen", "Severity", "State", "Commands", "What", "Where"])?;
         html.open("tbody", &[])?;
         Ok(Self { html, count, spool })

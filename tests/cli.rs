@@ -19,6 +19,12 @@ mod hostile;
 mod json;
 #[path = "cli/pipes.rs"]
 mod pipes;
+#[path = "cli/quote.rs"]
+mod quote;
+#[path = "cli/report.rs"]
+mod report;
+#[path = "cli/respond.rs"]
+mod respond;
 #[path = "cli/spools.rs"]
 mod spools;
 #[path = "cli/terminal.rs"]

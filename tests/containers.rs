@@ -53,6 +53,8 @@ mod podman_sessions;
 mod process;
 #[path = "containers/protobuf.rs"]
 mod protobuf;
+#[path = "containers/respond.rs"]
+mod respond;
 #[path = "containers/shared.rs"]
 mod shared;
 #[path = "containers/typing.rs"]

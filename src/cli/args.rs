@@ -18,7 +18,7 @@ use crate::sensor::settings::FanotifyMode;
     subcommand_required = true,
     after_help = "First steps:\n  tetherd doctor            does everything work here?\n  tetherd run               listen, until stopped\n  \
                   tetherd scan              what is tied to the network right now\n  tetherd list              what was found\n  \
-                  tetherd show ID           one finding, drawn\n\nExit codes are those of sysexits.h."
+                  tetherd show ID           one finding, drawn\n  tetherd explain ID        what happened, and what to do\n\nExit codes are those of sysexits.h."
 )]
 pub struct Tetherd {
     /// What to do.
@@ -52,13 +52,29 @@ pub enum Command {
     /// Example: tetherd show 4f1c9d0e
     #[command(verbatim_doc_comment)]
     Show(Show),
-    /// Say why a running process is, or is not, a finding: each descriptor, each hop, the row or the rule
+    /// Explain a finding and what to do about it; or why a running process is, or is not, one
     ///
-    /// Needs no daemon. Exit codes: 0 explained, 66 there is no such process.
+    /// ID: what happened, why it was judged so, how sure, what to check, and a response plan with its commands filled
+    /// in. Nothing is run. PID: each descriptor, each hop, the row or the rule; needs no daemon.
     ///
+    /// A number that can be a process id (up to 4194304, no zero in front) is one if such a process runs, else the
+    /// beginning of a finding's id. --finding: it is an id in any case; so is a longer beginning.
+    ///
+    /// Exit codes: 0 explained, 64 several findings begin so, 66 there is no such finding or process.
+    ///
+    /// Example: tetherd explain 4f1c9d0e
     /// Example: tetherd explain 4242
     #[command(verbatim_doc_comment)]
     Explain(Explain),
+    /// Write findings as one HTML page that needs nothing else: for a ticket, for printing
+    ///
+    /// Summary, drawings, timeline, process tree, evidence, response plan and raw records. No script, nothing loaded.
+    /// The page holds what the commands' arguments held: it is written readable for its owner only.
+    ///
+    /// Example: tetherd report 4f1c9d0e -o ticket-17.html
+    /// Example: tetherd report --since 24h --severity high -o today.html
+    #[command(verbatim_doc_comment)]
+    Report(Report),
     /// Print findings as they come
     ///
     /// Example: tetherd follow --severity high
@@ -198,15 +214,37 @@ pub struct Show {
 /// `explain`.
 #[derive(Args, Debug)]
 pub struct Explain {
-    /// The process id
-    #[arg(value_name = "PID")]
-    pub pid: String,
+    /// A finding's id, or the first digits of it; or a process id
+    #[arg(value_name = "ID|PID")]
+    pub what: String,
     /// Where things are.
     #[command(flatten)]
     pub common: Common,
+    /// The number is a finding's, also where there is such a process
+    #[arg(long)]
+    pub finding: bool,
     /// As JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `report`.
+#[derive(Args, Debug)]
+pub struct Report {
+    /// The finding's id, or the first digits of it [default: all that the filters choose]
+    pub id: Option<String>,
+    /// Where things are.
+    #[command(flatten)]
+    pub common: Common,
+    /// Which findings.
+    #[command(flatten)]
+    pub filters: Filters,
+    /// The page to write; - for stdout
+    #[arg(short, long, value_name = "FILE.html")]
+    pub output: PathBuf,
+    /// The newest N only
+    #[arg(short, value_name = "N")]
+    pub n: Option<usize>,
 }
 
 /// `follow`.

@@ -31,6 +31,9 @@ pub enum Failure {
     /// No daemon answers.
     #[error("{0}")]
     Unavailable(String),
+    /// A file that was asked for cannot be made.
+    #[error("{0}")]
+    CannotCreate(String),
     /// Writing the output failed.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -46,6 +49,7 @@ impl Failure {
             Self::Usage(_) => Exit::Usage,
             Self::NotFound(_) => Exit::NoInput,
             Self::Unavailable(_) => Exit::Unavailable,
+            Self::CannotCreate(_) => Exit::CantCreate,
             Self::Output(_) => Exit::Io,
         }
     }

@@ -3,21 +3,33 @@
 //! Owns: arguments, what each command prints, its exit code. Must not own: any work that the daemon does too. Talks to:
 //! `daemon`, `spool` (reading), `config`.
 
+pub mod account;
 pub mod args;
+pub mod chain;
 pub mod columns;
+pub mod command;
 pub mod config;
 pub mod doctor;
 pub mod draw;
 pub mod explain;
+pub mod explain_finding;
+pub mod facts;
 pub mod failure;
 pub mod filter;
 pub mod follow;
 pub mod list;
 pub mod out;
+pub mod pick;
+pub mod properties;
+pub mod quote;
+pub mod report;
+pub mod respond;
 pub mod scan;
 pub mod self_test;
+pub mod sheet;
 pub mod show;
 pub mod status;
+pub mod timeline;
 pub mod verify;
 
 use std::path::{Path, PathBuf};
@@ -79,6 +91,7 @@ pub fn main() -> Result<Exit, Failure> {
         Command::List(list) => list::list(&list),
         Command::Show(show) => show::show(&show),
         Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Report(report) => report::report(&report),
         Command::Follow(follow) => follow::follow(&follow),
         Command::Status(status) => status::status(&status),
         Command::Doctor(doctor) => doctor::doctor(&doctor),

@@ -59,7 +59,8 @@ pub fn cut(text: &str, bytes: usize) -> &str {
 /// An argument as a POSIX shell would need it typed; for display and for copying.
 pub fn shell_quote(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&b);
-    if !text.is_empty() && text.bytes().all(plain) {
+    // zsh takes `=ls` for the path of ls.
+    if !text.is_empty() && !text.starts_with('=') && text.bytes().all(plain) {
         return text.to_owned();
     }
     format!("'{}'", text.replace('\'', r"'\''"))
@@ -83,9 +84,11 @@ fn push(out: &mut String, c: char) {
 }
 
 /// Characters that change how what is around them is shown: zero width, line and paragraph separators,
-/// bidirectional controls (Unicode 15, general category Cf and Zl/Zp), tags.
+/// bidirectional controls (Unicode 15, general category Cf and Zl/Zp), tags; and what is no character at all.
 fn invisible(code: u32) -> bool {
-    matches!(code, 0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff | 0xfff9..=0xfffb | 0xe0000..=0xe007f)
+    let nothing = matches!(code, 0xfdd0..=0xfdef) || code & 0xfffe == 0xfffe;
+    nothing
+        || matches!(code, 0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff | 0xfff9..=0xfffb | 0xe0000..=0xe007f)
 }
 
 #[cfg(test)]
@@ -98,6 +101,10 @@ mod tests {
         assert_eq!(escape(b"a\x1b[2Jb\n\xff\\"), "a\\x1b[2Jb\\n\\xff\\\\");
         assert_eq!(escape("\u{202e}x\u{85}".as_bytes()), "\\u{202e}x\\u{85}");
         assert_eq!(escape("né".as_bytes()), "né");
+        assert_eq!(
+            escape("\u{fffe}\u{1ffff}\u{fdd0}\u{fffd}".as_bytes()),
+            "\\u{fffe}\\u{1ffff}\\u{fdd0}\u{fffd}"
+        );
     }
 
     #[test]
@@ -120,6 +127,8 @@ mod tests {
         assert_eq!(shell_quote("a'b c"), r"'a'\''b c'");
         assert_eq!(shell_quote(""), "''");
         assert_eq!(shell_quote("/bin/sh"), "/bin/sh");
+        assert_eq!(shell_quote("if=/dev/zero"), "if=/dev/zero");
+        assert_eq!(shell_quote("=ls"), "'=ls'");
     }
 
     proptest! {

@@ -4,11 +4,13 @@ use std::path::Path;
 
 use crate::spools::{finding, id, reading, spool, tetherd};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "run",
     "scan",
     "list",
     "show",
+    "explain",
+    "report",
     "follow",
     "status",
     "doctor",

@@ -13,7 +13,7 @@ use crate::require;
 use crate::spools::{finding, id, lines_of_json, printed, reading, spool, tetherd};
 
 /// Clears the screen, sets the title, forges a line, turns the writing around, hides, is an 8-bit CSI.
-const TEXTS: [&str; 7] = [
+pub const TEXTS: [&str; 7] = [
     "\u{1b}[2J\u{1b}]0;pwned\u{7}",
     "a\nNo findings.\r\n2026-11-24 00:00:00 LOW",
     "\u{202e}gnp.exe\u{2066}\u{200f}",
@@ -48,7 +48,14 @@ fn list_and_show() {
             harmless(&drawn);
             let ascii = printed(&mut reading(directory.path(), &["show", wanted, "--ascii"]));
             harmless(&ascii);
-            assert!(!ascii.contains('│') && drawn.contains('│'));
+            assert!(ascii.is_ascii() && drawn.contains('│'), "{ascii}");
+            // The same where the locale knows no more.
+            let plain = printed(reading(directory.path(), &["show", wanted]).env("LC_ALL", "C"));
+            assert_eq!(plain, ascii);
+            let explained = printed(reading(directory.path(), &["explain", wanted]).env("LC_ALL", "C"));
+            let (told, plan) = explained.split_once("\nResponse plan\n").unwrap();
+            harmless(told);
+            assert!(told.is_ascii() && plan.lines().any(|line| line.contains("# ")), "{explained}");
         }
     }
 }

@@ -126,7 +126,7 @@ impl Digests {
 }
 
 /// Hashes the file behind an O_PATH descriptor, as long as it is still as it was when it ran.
-fn hash(file: &FileId, handle: &OwnedFd, max: u64) -> Outcome {
+pub(super) fn hash(file: &FileId, handle: &OwnedFd, max: u64) -> Outcome {
     let began = Instant::now();
     let mut open = reopen(handle)?;
     still_the_same(file, &open)?;

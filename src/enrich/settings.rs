@@ -2,6 +2,7 @@
 //!
 //! Owns: the keys of `[enrich]` and `[node]` and their defaults. Must not own: reading them from a file (`config`).
 
+use super::evidence::EvidenceSettings;
 use super::metadata::MetadataSettings;
 
 /// `[enrich]` and `[node]`.
@@ -16,6 +17,10 @@ pub struct EnrichSettings {
     pub digest_wait_ms: u64,
     /// Where runtimes keep what they know of their containers.
     pub metadata: MetadataSettings,
+    /// What evidence is kept.
+    pub evidence: EvidenceSettings,
+    /// Findings that have something in common within this many seconds are linked; 0: none are.
+    pub related_seconds: u64,
     /// The node's name (`VM_Instance_Name`); empty: the host name.
     pub node_name: String,
     /// Full resource name of the cluster or host; empty: `//tetherd/hosts/NODE`.
@@ -31,6 +36,8 @@ impl Default for EnrichSettings {
             digest_max_bytes: 64 << 20,
             digest_wait_ms: 5,
             metadata: MetadataSettings::default(),
+            evidence: EvidenceSettings::default(),
+            related_seconds: 3600,
             node_name: String::new(),
             resource_name: String::new(),
             resource_display_name: String::new(),

@@ -36,6 +36,9 @@ pub mod property {
     pub const CONTAINER_RUNTIME: &str = "Container_Runtime";
     pub const ENRICHMENT_STATUS: &str = "Enrichment_Status";
     pub const EVIDENCE: &str = "Evidence";
+    pub const EVIDENCE_FILE: &str = "Evidence_File";
+    pub const EXECUTABLE_ORIGIN: &str = "Executable_Origin";
+    pub const NETWORK_PEERS: &str = "Network_Peers";
     pub const OBSERVATION: &str = "Observation";
     pub const OUTER_CONTAINER_IDS: &str = "Outer_Container_Ids";
     pub const PARENT_BINARY_FULLPATH: &str = "Parent_Binary_Fullpath";
@@ -49,6 +52,16 @@ pub mod property {
     pub const PROCESS_ARGUMENTS: &str = "Process_Arguments";
     pub const PROCESS_ARGUMENTS_BASE64: &str = "Process_Arguments_Base64";
     pub const PROCESS_BINARY_FULLPATH: &str = "Process_Binary_Fullpath";
+    pub const PROCESS_CAPABILITIES: &str = "Process_Capabilities";
+    pub const PROCESS_CREDENTIALS: &str = "Process_Credentials";
+    pub const PROCESS_ENVIRONMENT: &str = "Process_Environment";
+    pub const PROCESS_NAMESPACES: &str = "Process_Namespaces";
+    pub const PROCESS_NO_NEW_PRIVILEGES: &str = "Process_No_New_Privileges";
+    pub const PROCESS_ROOT_DIRECTORY: &str = "Process_Root_Directory";
+    pub const PROCESS_SCRIPT: &str = "Process_Script";
+    pub const PROCESS_SECCOMP: &str = "Process_Seccomp";
+    pub const PROCESS_SECURITY_LABEL: &str = "Process_Security_Label";
+    pub const RELATED_FINDINGS: &str = "Related_Findings";
     pub const PROCESS_COUNT: &str = "Process_Count";
     pub const PROCESS_CREATION_TIMESTAMP: &str = "Process_Creation_Timestamp";
     pub const PROCESS_GROUP_ID: &str = "Process_Group_Id";
@@ -191,6 +204,9 @@ pub struct Process {
     /// The program file; left out where it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binary: Option<File>,
+    /// The script that the program, an interpreter, runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<File>,
     /// argv, bytes that are not UTF-8 replaced by U+FFFD.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,

@@ -115,11 +115,11 @@ impl Digests {
         if !self.on {
             return Err("switched off");
         }
-        let (Some(file), Some(_)) = (exe.file, &exe.handle) else {
-            return Err("the program could not be opened");
-        };
+        let file = exe.file.ok_or("the program could not be opened")?;
+        // A look is kept for longer than its open file.
         match self.known.peek(&file) {
             Some(outcome) => outcome.as_ref().map_err(|why| *why),
+            None if exe.handle.is_none() => Err("the program could not be opened"),
             None => Err("not ready in time"),
         }
     }

@@ -80,8 +80,11 @@ impl Copies {
 
     /// The copy, waiting for it until `deadline` at most.
     pub(in crate::enrich) fn wait(&mut self, look: &Look, deadline: Instant) -> Known<Copied> {
-        let file = look.exe.file.filter(|_| look.exe.handle.is_some());
-        let file = file.ok_or("the program could not be opened")?;
+        let file = look.exe.file.ok_or("the program could not be opened")?;
+        // A look is kept for longer than its open file.
+        if look.exe.handle.is_none() && self.known.peek(&file).is_none() && !self.work.is_waiting(&file) {
+            return Err("the program could not be opened");
+        }
         while self.known.peek(&file).is_none() {
             match self.work.answer(deadline) {
                 Some(Answer::Done(done, outcome)) => self.known.put(done, outcome),

@@ -315,6 +315,7 @@ fn records_of_the_living(directory: &Path) -> Vec<Record> {
     other.id = "ff".repeat(16).parse().unwrap();
     let mut settings = EnrichSettings { digest_wait_ms: 30_000, ..EnrichSettings::default() };
     settings.evidence.copy = true;
+    settings.project_display_name = "Shop".into();
     let mut enricher = Enricher::new(settings, BOOT.into());
     enricher.keep_copies_in(&directory.join("spool"));
     let mut records: Vec<Record> = [detection, other].iter().map(|one| enricher.record(one, NOW)).collect();
@@ -387,6 +388,12 @@ fn every_line_is_the_apis_and_the_schemas() {
         // Not in this process's own network namespace, and not without a security module.
         let peers = json!({"peers": [{"protocol": "TCP", "peer": "192.0.2.1:443", "local": "10.0.0.2:4"}], "more": false});
         last.finding.source_properties.insert(property::NETWORK_PEERS.into(), peers);
+        // Of a cloud, whose metadata server is asked in the module's own tests.
+        let cloud =
+            json!({"provider": "gce", "project": "p", "location": "l", "instance": "i", "cluster": "c"});
+        last.finding.source_properties.insert(property::CLOUD.into(), cloud);
+        let owner = json!({"kind": "Deployment", "name": "web", "guessed": true});
+        last.finding.source_properties.insert(property::POD_OWNER.into(), owner);
         last.finding
             .source_properties
             .insert(property::PROCESS_SECURITY_LABEL.into(), "docker-default (enforce)".into());

@@ -5,7 +5,8 @@
 use crate::config::Config;
 use crate::config::values::{
     Value, facility, fanotify, fanotify_shown, flag, lookups, lookups_shown, metrics, names, number, path,
-    path_shown, paths, plain, quoted, resource, shown, size, socket, texts_shown, within,
+    path_shown, paths, plain, provider, provider_shown, quoted, resource, shown, size, socket, texts_shown,
+    within,
 };
 
 /// One key.
@@ -319,6 +320,22 @@ pub const KEYS: &[Key] = &[
         plain,
         quoted,
         enrich.resource_display_name
+    ),
+    key!(
+        "node.project_display_name",
+        "what people call the cloud project; empty: not told",
+        "a name without control characters",
+        plain,
+        quoted,
+        enrich.project_display_name
+    ),
+    key!(
+        "node.metadata_server",
+        "cloud whose metadata server is asked once at the start: off, gce, ec2, azure",
+        "one of \"off\", \"gce\", \"ec2\", \"azure\"",
+        provider,
+        provider_shown,
+        enrich.metadata_server
     ),
     key!(
         "spool.directory",

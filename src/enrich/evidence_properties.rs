@@ -7,17 +7,32 @@ use serde_json::{Value, json};
 use crate::model::finding::{File, property};
 use crate::model::look::Look;
 
-use super::Context;
 use super::evidence::{Facts, Script};
 use super::privileges::{capabilities, seccomp};
 use super::process::{PATH_MAX, bounded};
 use super::properties::Map;
 use super::status::Status;
+use super::{Context, owner};
 
 /// What the look has, what was gathered, and the copy.
 pub(super) fn set(map: &mut Map, context: &Context<'_>) {
     let subject = &context.detection.subject;
     credentials(map, subject);
+    map.set_some(property::POD_OWNER, context.place.metadata.pod_name.as_deref().and_then(owner::guess));
+    if let Some(Ok(known)) = context.cloud.known() {
+        let mut value = json!({ "provider": context.cloud.provider.name() });
+        for (key, text) in [
+            ("project", &known.project),
+            ("location", &known.location),
+            ("instance", &known.instance),
+            ("cluster", &known.cluster),
+        ] {
+            if let Some(text) = text {
+                value[key] = text.as_str().into();
+            }
+        }
+        map.set(property::CLOUD, value);
+    }
     map.set_path(property::PROCESS_ROOT_DIRECTORY, &subject.root);
     if let Ok(facts) = &context.facts {
         gathered(map, facts);

@@ -7,6 +7,7 @@
 //! A record waits for those threads for `digest_wait_ms` in all. What is not there by then is left out, the record says
 //! so in `Enrichment_Status`, and the incident's next record has it.
 
+mod cloud;
 mod connection;
 pub mod container;
 mod digest;
@@ -15,6 +16,7 @@ mod evidence_properties;
 mod metadata;
 mod namespaces;
 pub mod node;
+mod owner;
 mod privileges;
 mod process;
 mod properties;
@@ -42,6 +44,7 @@ use crate::model::detection::Detection;
 use crate::model::finding::Record;
 use crate::model::look::{Look, Namespaces};
 
+use cloud::Cloud;
 use container::ContainerIdentity;
 use digest::Digests;
 pub use evidence::EvidenceSettings;
@@ -67,6 +70,9 @@ pub struct Enricher {
     settings: EvidenceSettings,
     copies: Option<Copies>,
     related: Related,
+    cloud: Cloud,
+    /// The configuration names the resource: the metadata server does not.
+    resource_named: bool,
 }
 
 /// Everything that was found out about the main process and that a record is made from.
@@ -78,6 +84,7 @@ struct Context<'a> {
     place: Place,
     user_name: Option<String>,
     digests: &'a Digests,
+    cloud: &'a Cloud,
     facts: Known<Arc<Facts>>,
     /// `None` where none is wanted.
     copy: Option<Known<Copied>>,
@@ -110,6 +117,8 @@ impl Enricher {
             settings: settings.evidence.clone(),
             copies: None,
             related: Related::new(settings.related_seconds),
+            cloud: Cloud::ask(settings.metadata_server),
+            resource_named: !settings.resource_name.is_empty(),
             node: Node::new(settings),
         }
     }
@@ -135,6 +144,15 @@ impl Enricher {
         let deadline = Instant::now() + self.wait;
         let subject = &detection.subject;
         let mut status = Status::default();
+        match self.cloud.known() {
+            Some(Ok(known)) => {
+                if let Some(name) = known.resource_name.as_deref().filter(|_| !self.resource_named) {
+                    self.node.take_resource_name(name);
+                }
+            }
+            Some(Err(why)) => status.miss("cloud", why),
+            None => {}
+        }
         for look in record::timeline(detection) {
             self.digests.ask(look);
         }
@@ -173,6 +191,7 @@ impl Enricher {
         let facts = self.evidence.wait(subject, deadline);
         let copy = self.copies.as_mut().map(|copies| copies.wait(subject, deadline));
         let context = Context {
+            cloud: &self.cloud,
             facts,
             copy,
             detection,

@@ -2,6 +2,7 @@
 //!
 //! Owns: the keys of `[enrich]` and `[node]` and their defaults. Must not own: reading them from a file (`config`).
 
+pub use super::cloud::Provider;
 use super::evidence::EvidenceSettings;
 use super::metadata::MetadataSettings;
 
@@ -27,6 +28,10 @@ pub struct EnrichSettings {
     pub resource_name: String,
     /// What people call the resource; empty: the node's name.
     pub resource_display_name: String,
+    /// What people call the cloud project; empty: not told.
+    pub project_display_name: String,
+    /// Whose metadata server is asked, once, at the start.
+    pub metadata_server: Provider,
 }
 
 impl Default for EnrichSettings {
@@ -41,6 +46,8 @@ impl Default for EnrichSettings {
             node_name: String::new(),
             resource_name: String::new(),
             resource_display_name: String::new(),
+            project_display_name: String::new(),
+            metadata_server: Provider::Off,
         }
     }
 }

@@ -30,6 +30,7 @@ pub mod property {
     #![allow(missing_docs)] // each is its own name; docs/ describes them all
     pub const BOOT_ID: &str = "Boot_Id";
     pub const CGROUP_PATH: &str = "Cgroup_Path";
+    pub const CLOUD: &str = "Cloud";
     pub const CONTAINER_ID: &str = "Container_Id";
     pub const CONTAINER_IMAGE_URI: &str = "Container_Image_Uri";
     pub const CONTAINER_NAME: &str = "Container_Name";
@@ -46,6 +47,7 @@ pub mod property {
     pub const PEER_SCOPE: &str = "Peer_Scope";
     pub const POD_NAME: &str = "Pod_Name";
     pub const POD_NAMESPACE: &str = "Pod_Namespace";
+    pub const POD_OWNER: &str = "Pod_Owner";
     pub const POD_UID: &str = "Pod_UID";
     pub const PREVIOUS_SHA256: &str = "Previous_Record_Sha256";
     pub const PROCESS_ANCESTRY: &str = "Process_Ancestry";
@@ -324,6 +326,17 @@ pub struct Resource {
     /// `k8s.io/Cluster`, `tetherd/Host`.
     #[serde(rename = "type")]
     pub kind: String,
+    /// The project it is in.
+    #[serde(rename = "gcpMetadata", default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<Project>,
+}
+
+/// `GcpMetadata`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Project {
+    /// For people.
+    pub project_display_name: String,
 }
 
 impl Record {

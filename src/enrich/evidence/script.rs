@@ -102,7 +102,7 @@ pub(super) fn operand<'a>(name: &[u8], args: &'a [Vec<u8>]) -> Option<&'a [u8]> 
                 Effect::Next => {
                     words.next()?;
                 }
-                Effect::Script(rest) if rest.is_empty() => return words.next(),
+                Effect::Script([]) => return words.next(),
                 Effect::Script(rest) => return Some(rest),
                 Effect::Nothing => {}
             },

@@ -179,14 +179,16 @@ impl Job for Gather {
 
     /// What vanishes with the process comes first.
     fn run(self) -> Facts {
-        let own = living(self.id.0).filter(|dir| self.runs_still(dir));
+        let alive = living(self.id.0);
+        let gone = if alive.is_some() { "it has executed another program since" } else { GONE };
+        let own = alive.filter(|dir| self.runs_still(dir));
         let (environ, label, others) = match &own {
             Some(dir) => (
                 dir.read(c"environ", ENVIRON_MAX).map_err(|_| GONE),
                 label(dir),
                 Ok(namespaces::apart(dir, &self.host)),
             ),
-            None => (Err(GONE), Err(GONE), Err(GONE)),
+            None => (Err(gone), Err(gone), Err(gone)),
         };
         let home = self.same_root.iter().find_map(|key| living(*key));
         let mounts = home.as_ref().and_then(|dir| dir.read(c"mountinfo", MOUNTINFO_MAX).ok());

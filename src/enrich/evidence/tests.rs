@@ -113,7 +113,7 @@ fn another_program_since() {
     let waits = Waits::new(Command::new("/bin/sh").args(["-c", "echo x; read line"]));
     let mut look = waits.look();
     look.exe.file = crate::enrich::samples::exe_of(Path::new("/proc/self/exe")).file;
-    assert!(facts(&look).environment.is_err());
+    assert_eq!(facts(&look).environment.as_ref().err(), Some(&"it has executed another program since"));
 }
 
 #[test]

@@ -94,7 +94,9 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let boot_id = enrich::node::boot_id();
     let (writer, opened) = Writer::open(config.spool.clone(), &boot_id)?;
     let (restored, leftovers) = restore::restore(writer.active_records(), &boot_id);
-    let enricher = Enricher::new(config.enrich.clone(), boot_id.clone());
+    let mut enricher = Enricher::new(config.enrich.clone(), boot_id.clone());
+    enricher.keep_copies_in(&config.spool.directory);
+    enricher.remember(leftovers.values());
     let board = Arc::new(Board::new(&config, &boot_id, enricher.node_name(), stats.clone()));
 
     board.set_rules(rules.clone());

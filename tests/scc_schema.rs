@@ -11,14 +11,19 @@ mod shapes;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use tetherd::enrich::{EnrichSettings, Enricher, MetadataSettings};
+use tetherd::host::reader::Reader;
 use tetherd::model::clock::Moment;
 use tetherd::model::detection::Detection;
 use tetherd::model::finding::{CATEGORY_LOSS, LINE_MAX, Record, property};
+use tetherd::model::ids::Pid;
+use tetherd::model::look::{Cause, Observation};
+use tetherd::model::socket::SocketLookup;
 use tetherd::spool::record::observation;
 use tetherd::spool::settings::SpoolSettings;
 use tetherd::spool::writer::Writer;
@@ -128,6 +133,8 @@ fn a_reverse_shell_in_a_pod() {
             property::ENRICHMENT_STATUS,
             json!({"complete": false, "missing": [
                 "container's name and image: the runtime's directories have no file of it",
+                "environment, label and namespaces: the process has gone",
+                "executable's origin: the process has gone",
                 "pod's name and namespace: the runtime's files do not say"]}),
         ),
     ] {
@@ -161,7 +168,12 @@ fn names_from_the_runtimes_files() {
     ] {
         assert_eq!(get(&record, key), value, "{key}");
     }
-    assert_eq!(get(&record, property::ENRICHMENT_STATUS), &json!({"complete": true, "missing": []}));
+    assert_eq!(
+        get(&record, property::ENRICHMENT_STATUS),
+        &json!({"complete": false, "missing": [
+            "environment, label and namespaces: the process has gone",
+            "executable's origin: the process has gone"]})
+    );
 }
 
 #[test]
@@ -172,7 +184,12 @@ fn a_host_has_no_container() {
         assert_eq!(get(&record, key), &Value::Null, "{key}");
     }
     assert_eq!(get(&record, property::CGROUP_PATH), &json!("/system.slice/ssh.service"));
-    assert_eq!(get(&record, property::ENRICHMENT_STATUS), &json!({"complete": true, "missing": []}));
+    assert_eq!(
+        get(&record, property::ENRICHMENT_STATUS),
+        &json!({"complete": false, "missing": [
+            "environment, label and namespaces: the process has gone",
+            "executable's origin: the process has gone"]})
+    );
     assert_eq!(record.finding.connections[0].destination_ip.as_deref(), Some("2001:db8::9"));
 }
 
@@ -226,7 +243,9 @@ fn what_is_not_there_in_time_is_named() {
         get(&record, property::ENRICHMENT_STATUS),
         &json!({"complete": false, "missing": [
             "cwd: it could not be read while the process lived",
+            "environment, label and namespaces: the process has gone",
             "executable's SHA-256: switched off",
+            "executable's origin: the process has gone",
             "user name: the process has gone, and its root with it"]})
     );
     assert!(record.finding.processes[0].binary.as_ref().unwrap().sha256.is_none());
@@ -268,6 +287,86 @@ fn spooled(directory: &Path, records: &mut [Record], settings: SpoolSettings) ->
     segments.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
+/// A child that runs a script and waits, gone when dropped.
+struct Runs(Child);
+
+impl Drop for Runs {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Two related records of a living shell that runs a script, with all that is gathered of it.
+fn records_of_the_living(directory: &Path) -> Vec<Record> {
+    fs::create_dir_all(directory.join("spool")).unwrap();
+    fs::write(directory.join("x.sh"), "echo x; read line\n").unwrap();
+    let mut command = Command::new("/bin/sh");
+    command.arg("x.sh").current_dir(directory).env("SUDO_USER", "anna").env("SECRET_WORD", "hunter2");
+    let mut runs = Runs(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
+    runs.0.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    let (pid, at) = (Pid(runs.0.id()), tetherd::sys::clock::now());
+    let reader = Reader::new(vec![SocketLookup::Getfd]);
+    let (mut look, _) = reader.look(pid, at, Observation::Live, Cause::Exec).unwrap();
+    let mut detection = shapes::pod();
+    (look.cgroup, look.stdio) = (detection.subject.cgroup.clone(), detection.subject.stdio.clone());
+    detection.subject = std::sync::Arc::new(look);
+    let mut other = detection.clone();
+    other.id = "ff".repeat(16).parse().unwrap();
+    let mut settings = EnrichSettings { digest_wait_ms: 30_000, ..EnrichSettings::default() };
+    settings.evidence.copy = true;
+    settings.project_display_name = "Shop".into();
+    let mut enricher = Enricher::new(settings, BOOT.into());
+    enricher.keep_copies_in(&directory.join("spool"));
+    let mut records: Vec<Record> = [detection, other].iter().map(|one| enricher.record(one, NOW)).collect();
+    for record in &mut records {
+        assert!(enricher.relate(record, NOW).is_empty());
+    }
+    records
+}
+
+#[test]
+fn the_living_tell_more() {
+    let scratch = tempfile::tempdir().unwrap();
+    let records = records_of_the_living(scratch.path());
+    let record = &records[1];
+    assert_eq!(get(record, property::PROCESS_ENVIRONMENT)["values"]["SUDO_USER"], json!("anna"));
+    let names = get(record, property::PROCESS_ENVIRONMENT)["names"].as_array().unwrap();
+    assert!(names.contains(&json!("SECRET_WORD")));
+    assert!(!serde_json::to_string(record).unwrap().contains("hunter2"));
+    assert_eq!(get(record, property::PROCESS_SECCOMP), &json!(seccomp_of_this_process()));
+    assert_eq!(
+        get(record, property::PROCESS_NO_NEW_PRIVILEGES).as_bool(),
+        Some(status("NoNewPrivs:") == "1")
+    );
+    assert_eq!(get(record, property::PROCESS_CREDENTIALS)["userId"], json!(nix::unistd::getuid().as_raw()));
+    let shell = record.finding.processes.iter().find(|process| process.script.is_some()).unwrap();
+    let script = shell.script.as_ref().unwrap();
+    // Known answer: printf 'echo x; read line\n' | sha256sum
+    let sha256 = "19cb15678706ecd007baef9a075776294f56cd2a629edf82810cb6ceb9acca86";
+    assert_eq!((script.sha256.as_deref(), script.size.as_deref()), (Some(sha256), Some("18")));
+    assert_eq!(get(record, property::PROCESS_SCRIPT)["sha256"], json!(sha256));
+    let copy = get(record, property::EVIDENCE_FILE);
+    assert_eq!(copy["sha256"].as_str(), shell.binary.as_ref().unwrap().sha256.as_deref());
+    let file = scratch.path().join("spool/evidence").join(copy["sha256"].as_str().unwrap());
+    assert_eq!(fs::read(file).unwrap(), fs::read("/bin/sh").unwrap());
+    assert!(get(&records[0], property::RELATED_FINDINGS).is_null());
+    let link = &get(record, property::RELATED_FINDINGS)[0];
+    assert_eq!(
+        (&link["id"], &link["reasons"]),
+        (&json!(records[0].id()), &json!(["container", "pod", "peer", "executable"]))
+    );
+}
+
+fn status(key: &str) -> String {
+    let text = fs::read_to_string("/proc/self/status").unwrap();
+    text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().trim().to_owned()
+}
+
+fn seccomp_of_this_process() -> &'static str {
+    if status("Seccomp:") == "0" { "disabled" } else { "filter" }
+}
+
 #[test]
 fn every_line_is_the_apis_and_the_schemas() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -284,6 +383,21 @@ fn every_line_is_the_apis_and_the_schemas() {
         container.create_time = Some(NOW.rfc3339());
     }
     records.push(named);
+    records.extend(records_of_the_living(&scratch.path().join("living")));
+    if let Some(last) = records.last_mut() {
+        // Not in this process's own network namespace, and not without a security module.
+        let peers = json!({"peers": [{"protocol": "TCP", "peer": "192.0.2.1:443", "local": "10.0.0.2:4"}], "more": false});
+        last.finding.source_properties.insert(property::NETWORK_PEERS.into(), peers);
+        // Of a cloud, whose metadata server is asked in the module's own tests.
+        let cloud =
+            json!({"provider": "gce", "project": "p", "location": "l", "instance": "i", "cluster": "c"});
+        last.finding.source_properties.insert(property::CLOUD.into(), cloud);
+        let owner = json!({"kind": "Deployment", "name": "web", "guessed": true});
+        last.finding.source_properties.insert(property::POD_OWNER.into(), owner);
+        last.finding
+            .source_properties
+            .insert(property::PROCESS_SECURITY_LABEL.into(), "docker-default (enforce)".into());
+    }
     let losses = BTreeMap::from([
         ("Losses".to_owned(), json!({"kernel_overflow": 12})),
         (property::EVIDENCE.to_owned(), json!(["12 kernel_overflow"])),

@@ -5,7 +5,8 @@
 use crate::config::Config;
 use crate::config::values::{
     Value, facility, fanotify, fanotify_shown, flag, lookups, lookups_shown, metrics, names, number, path,
-    path_shown, paths, plain, quoted, resource, shown, size, socket, texts_shown, within,
+    path_shown, paths, plain, provider, provider_shown, quoted, resource, shown, size, socket, texts_shown,
+    within,
 };
 
 /// One key.
@@ -233,6 +234,70 @@ pub const KEYS: &[Key] = &[
         enrich.metadata.storage
     ),
     key!(
+        "enrich.environment_values",
+        "variables of the main process's environment whose values are shown; of all others only names are",
+        "a list of names",
+        names,
+        texts_shown,
+        enrich.evidence.environment_values
+    ),
+    key!(
+        "enrich.environment_names_max",
+        "most names of other variables that are shown",
+        "0 to 256",
+        number!(0..=256, usize),
+        shown,
+        enrich.evidence.environment_names_max
+    ),
+    key!(
+        "enrich.network_peers_max",
+        "most other peers of a container's network namespace that are shown; 0: they are not asked for",
+        "0 to 64",
+        number!(0..=64, usize),
+        shown,
+        enrich.evidence.network_peers_max
+    ),
+    key!(
+        "enrich.evidence_copy",
+        "copy executables of findings into the directory evidence in the spool's; they are removed by hand",
+        "true or false",
+        flag,
+        shown,
+        enrich.evidence.copy
+    ),
+    key!(
+        "enrich.evidence_file_bytes",
+        "largest executable that is copied",
+        "64KiB to 1GiB",
+        bytes!(64 << 10..=1 << 30, u64),
+        shown,
+        enrich.evidence.copy_max_bytes
+    ),
+    key!(
+        "enrich.evidence_max_bytes",
+        "most that all copies may take; more are not made",
+        "64KiB to 1TiB",
+        bytes!(64 << 10..=1 << 40, u64),
+        shown,
+        enrich.evidence.copies_max_bytes
+    ),
+    key!(
+        "enrich.evidence_files_max",
+        "most copies",
+        "1 to 65536",
+        number!(1..=65_536, usize),
+        shown,
+        enrich.evidence.copies_max
+    ),
+    key!(
+        "enrich.related_seconds",
+        "findings with the same container, pod, peer or added program within this many seconds are linked; 0: none are",
+        "0 to 604800",
+        number!(0..=604_800, u64),
+        shown,
+        enrich.related_seconds
+    ),
+    key!(
         "node.name",
         "this node's name; empty: the host name",
         "a name without control characters",
@@ -255,6 +320,22 @@ pub const KEYS: &[Key] = &[
         plain,
         quoted,
         enrich.resource_display_name
+    ),
+    key!(
+        "node.project_display_name",
+        "what people call the cloud project; empty: not told",
+        "a name without control characters",
+        plain,
+        quoted,
+        enrich.project_display_name
+    ),
+    key!(
+        "node.metadata_server",
+        "cloud whose metadata server is asked once at the start: off, gce, ec2, azure",
+        "one of \"off\", \"gce\", \"ec2\", \"azure\"",
+        provider,
+        provider_shown,
+        enrich.metadata_server
     ),
     key!(
         "spool.directory",

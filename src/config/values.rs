@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use crate::engine::policy::report::quoted as safe;
+use crate::enrich::settings::Provider;
 use crate::model::socket::SocketLookup;
 use crate::sensor::settings::FanotifyMode;
 
@@ -40,6 +41,15 @@ pub(super) fn fanotify(value: Value) -> Result<FanotifyMode, String> {
 }
 
 pub(super) fn fanotify_shown(value: &FanotifyMode) -> String {
+    quoted(value.name())
+}
+
+pub(super) fn provider(value: Value) -> Result<Provider, String> {
+    let text = text(value)?;
+    Provider::of(&text).ok_or_else(|| format!("{} is no provider", safe(&text)))
+}
+
+pub(super) fn provider_shown(value: &Provider) -> String {
     quoted(value.name())
 }
 

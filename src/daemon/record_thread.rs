@@ -91,7 +91,10 @@ impl RecordThread {
         match work {
             Work::Detection(detection) => {
                 leftovers.remove(&detection.id);
-                records.push(self.enricher.record(&detection, now));
+                let mut record = self.enricher.record(&detection, now);
+                let again = self.enricher.relate(&mut record, now);
+                records.push(record);
+                records.extend(again);
             }
             // By now every incident that goes on has been detected again: the rest has ended.
             Work::Unclaimed(_) => records.extend(leftovers.drain().map(|(_, record)| ended(record, now))),

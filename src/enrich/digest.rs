@@ -115,18 +115,18 @@ impl Digests {
         if !self.on {
             return Err("switched off");
         }
-        let (Some(file), Some(_)) = (exe.file, &exe.handle) else {
-            return Err("the program could not be opened");
-        };
+        let file = exe.file.ok_or("the program could not be opened")?;
+        // A look is kept for longer than its open file.
         match self.known.peek(&file) {
             Some(outcome) => outcome.as_ref().map_err(|why| *why),
+            None if exe.handle.is_none() => Err("the program could not be opened"),
             None => Err("not ready in time"),
         }
     }
 }
 
 /// Hashes the file behind an O_PATH descriptor, as long as it is still as it was when it ran.
-fn hash(file: &FileId, handle: &OwnedFd, max: u64) -> Outcome {
+pub(super) fn hash(file: &FileId, handle: &OwnedFd, max: u64) -> Outcome {
     let began = Instant::now();
     let mut open = reopen(handle)?;
     still_the_same(file, &open)?;

@@ -1,21 +1,27 @@
 //! From what the engine decided to what is reported: adds context, never changes the verdict.
 //!
 //! Owns: building a [`Record`] from a [`Detection`], and what it takes to know more about a process than one look has:
-//! its container, its user's name, the digest of its program. Must not own: judging, storing. Talks to: `model`; three
+//! its container, its user's name, the digest of its program, what the living process tells. Must not own: judging, storing. Talks to: `model`; a few
 //! worker threads of its own read files that somebody else controls, because such a read can take for ever.
 //!
 //! A record waits for those threads for `digest_wait_ms` in all. What is not there by then is left out, the record says
 //! so in `Enrichment_Status`, and the incident's next record has it.
 
+mod cloud;
 mod connection;
 pub mod container;
 mod digest;
+mod evidence;
+mod evidence_properties;
 mod metadata;
 mod namespaces;
 pub mod node;
+mod owner;
+mod privileges;
 mod process;
 mod properties;
 mod record;
+mod related;
 #[cfg(test)]
 mod samples;
 pub mod settings;
@@ -24,6 +30,7 @@ mod tether_path;
 mod user;
 mod words;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,11 +44,15 @@ use crate::model::detection::Detection;
 use crate::model::finding::Record;
 use crate::model::look::{Look, Namespaces};
 
+use cloud::Cloud;
 use container::ContainerIdentity;
 use digest::Digests;
+pub use evidence::EvidenceSettings;
+use evidence::{Copied, Copies, Evidence, Facts, Known};
 pub use metadata::MetadataSettings;
 use metadata::{Metadata, Runtimes};
 use node::Node;
+use related::Related;
 use status::Status;
 use user::Users;
 
@@ -55,6 +66,13 @@ pub struct Enricher {
     digests: Digests,
     users: Users,
     runtimes: Runtimes,
+    evidence: Evidence,
+    settings: EvidenceSettings,
+    copies: Option<Copies>,
+    related: Related,
+    cloud: Cloud,
+    /// The configuration names the resource: the metadata server does not.
+    resource_named: bool,
 }
 
 /// Everything that was found out about the main process and that a record is made from.
@@ -66,6 +84,10 @@ struct Context<'a> {
     place: Place,
     user_name: Option<String>,
     digests: &'a Digests,
+    cloud: &'a Cloud,
+    facts: Known<Arc<Facts>>,
+    /// `None` where none is wanted.
+    copy: Option<Known<Copied>>,
     status: Status,
 }
 
@@ -91,8 +113,29 @@ impl Enricher {
             digests: Digests::new(settings.digest, settings.digest_max_bytes),
             users: Users::new(host.mnt),
             runtimes: Runtimes::new(settings.metadata.clone()),
+            evidence: Evidence::new(settings.evidence.clone(), settings.digest_max_bytes, host),
+            settings: settings.evidence.clone(),
+            copies: None,
+            related: Related::new(settings.related_seconds),
+            cloud: Cloud::ask(settings.metadata_server),
+            resource_named: !settings.resource_name.is_empty(),
             node: Node::new(settings),
         }
+    }
+
+    /// Copies of executables go below this spool, if they are switched on.
+    pub fn keep_copies_in(&mut self, spool: &Path) {
+        self.copies = self.settings.copy.then(|| Copies::new(self.settings.clone(), spool));
+    }
+
+    /// Takes up the findings of an earlier run that may be related to new ones.
+    pub fn remember<'a>(&mut self, records: impl Iterator<Item = &'a Record>) {
+        self.related.remember(records);
+    }
+
+    /// Links a record with those of related findings. Returns records of findings that had ended, with their new links.
+    pub fn relate(&mut self, record: &mut Record, now: Moment) -> Vec<Record> {
+        self.related.link(record, now)
     }
 
     /// The record of an incident as it stands. Waits at most `digest_wait_ms`. `Sequence` and
@@ -101,10 +144,23 @@ impl Enricher {
         let deadline = Instant::now() + self.wait;
         let subject = &detection.subject;
         let mut status = Status::default();
+        match self.cloud.known() {
+            Some(Ok(known)) => {
+                if let Some(name) = known.resource_name.as_deref().filter(|_| !self.resource_named) {
+                    self.node.take_resource_name(name);
+                }
+            }
+            Some(Err(why)) => status.miss("cloud", why),
+            None => {}
+        }
         for look in record::timeline(detection) {
             self.digests.ask(look);
         }
+        self.evidence.ask(subject, detection.tether.socket.inode);
         self.users.ask(subject);
+        if let Some(copies) = &mut self.copies {
+            copies.ask(subject);
+        }
         let mut place = self.place(subject);
         if let Some(container) = &place.container {
             self.runtimes.ask(container);
@@ -132,7 +188,12 @@ impl Enricher {
                 Err(why) => status.miss("container's name and image", why),
             }
         }
+        let facts = self.evidence.wait(subject, deadline);
+        let copy = self.copies.as_mut().map(|copies| copies.wait(subject, deadline));
         let context = Context {
+            cloud: &self.cloud,
+            facts,
+            copy,
             detection,
             now,
             node: &self.node,

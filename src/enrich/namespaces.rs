@@ -3,8 +3,11 @@
 //! Owns: reading the host's namespaces once, and the comparison. Must not own: reading those of other processes (the
 //! look has them).
 
+use std::collections::BTreeMap;
 use std::fs;
 
+use crate::host::link::bracketed;
+use crate::host::proc_dir::ProcDir;
 use crate::model::ids::Inode;
 use crate::model::look::Namespaces;
 
@@ -12,6 +15,38 @@ use crate::model::look::Namespaces;
 pub(super) fn of_host() -> Namespaces {
     let read = |name| namespace("1", name).or_else(|| namespace("self", name));
     Namespaces { net: read("net"), pid: read("pid"), mnt: read("mnt"), user: read("user") }
+}
+
+/// Namespaces by name.
+pub(super) type Inodes = BTreeMap<&'static str, Inode>;
+
+/// Every kind there is, with its link below `/proc/PID` and what the link's text begins with.
+const KINDS: [(&str, &std::ffi::CStr, &[u8]); 8] = [
+    ("cgroup", c"ns/cgroup", b"cgroup:["),
+    ("ipc", c"ns/ipc", b"ipc:["),
+    ("mnt", c"ns/mnt", b"mnt:["),
+    ("net", c"ns/net", b"net:["),
+    ("pid", c"ns/pid", b"pid:["),
+    ("time", c"ns/time", b"time:["),
+    ("user", c"ns/user", b"user:["),
+    ("uts", c"ns/uts", b"uts:["),
+];
+
+/// All namespaces of pid 1; where those may not be read, our own.
+pub(super) fn all_of_host() -> Inodes {
+    let read = |name: &str, prefix: &[u8]| {
+        ["1", "self"].iter().find_map(|pid| {
+            let target = fs::read_link(format!("/proc/{pid}/ns/{name}")).ok()?;
+            bracketed(target.as_os_str().as_encoded_bytes(), prefix)
+        })
+    };
+    KINDS.into_iter().filter_map(|(name, _, prefix)| Some((name, read(name, prefix)?))).collect()
+}
+
+/// Those of a process that are not the host's.
+pub(super) fn apart(dir: &ProcDir, host: &Inodes) -> Inodes {
+    let own = KINDS.into_iter().filter_map(|(name, link, prefix)| Some((name, dir.namespace(link, prefix)?)));
+    own.filter(|(name, inode)| host.get(name).is_some_and(|host| host != inode)).collect()
 }
 
 /// Whether a process is set apart from the host the way a container is: by its PID namespace, or by its mount
@@ -34,6 +69,11 @@ mod tests {
 
     #[test]
     fn reads_and_compares() {
+        let own = ProcDir::open(crate::model::ids::Pid(std::process::id())).unwrap();
+        let host = all_of_host();
+        assert!(host.len() >= 7, "{host:?}");
+        let changed = Inodes::from([("uts", Inode(1)), ("net", Inode(1))]);
+        assert_eq!(apart(&own, &changed).keys().copied().collect::<Vec<_>>(), ["net", "uts"]);
         let host = of_host();
         assert!(host.mnt.is_some() && host.pid.is_some());
         assert!(!isolated(&host, &host, false));

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use crate::model::finding::Resource;
+use crate::model::finding::{Project, Resource};
 use crate::model::text;
 
 use super::EnrichSettings;
@@ -30,8 +30,18 @@ impl Node {
         let name = chosen(settings.node_name, host_name());
         let resource_name = chosen(settings.resource_name, format!("//tetherd/hosts/{name}"));
         let kind = if resource_name.contains("/clusters/") { "k8s.io/Cluster" } else { "tetherd/Host" };
+        let project = Some(settings.project_display_name).filter(|name| !name.is_empty());
+        let project = project.map(|project_display_name| Project { project_display_name });
         let display_name = chosen(settings.resource_display_name, name.clone());
-        Self { name, resource: Resource { name: resource_name, display_name, kind: kind.into() } }
+        Self { name, resource: Resource { name: resource_name, display_name, kind: kind.into(), project } }
+    }
+
+    /// Takes the resource's name from the metadata server, once it is known.
+    pub(super) fn take_resource_name(&mut self, name: &str) {
+        self.resource.name = text::cut(name, NAME_MAX).to_owned();
+        if name.contains("/clusters/") {
+            self.resource.kind = "k8s.io/Cluster".into();
+        }
     }
 
     /// The node's full resource name: below its cluster, or the host itself.

@@ -82,6 +82,7 @@ pub(super) fn process(look: &Look, args_max: usize, digests: &Digests) -> Proces
     Process {
         name: bounded(&look.comm, 64),
         binary: binary(look, digests),
+        script: None,
         args: args.list,
         arguments_truncated: args.truncated,
         pid: look.key.pid.to_string(),

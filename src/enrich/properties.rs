@@ -14,7 +14,7 @@ use crate::model::text::cut;
 
 use super::container::UNKNOWN;
 use super::process::{ARGS_SUBJECT, PATH_MAX, arguments, bounded};
-use super::{Context, connection, tether_path};
+use super::{Context, connection, evidence_properties, tether_path};
 
 /// Names that Google's own reverse shell findings have for the addresses behind fd 0.
 pub mod keys {
@@ -33,21 +33,21 @@ const EVIDENCE_MAX: usize = 512;
 
 /// The map as it grows.
 #[derive(Default)]
-struct Map(BTreeMap<String, Value>);
+pub(super) struct Map(BTreeMap<String, Value>);
 
 impl Map {
-    fn set(&mut self, key: &str, value: impl Into<Value>) {
+    pub(super) fn set(&mut self, key: &str, value: impl Into<Value>) {
         self.0.insert(key.to_owned(), value.into());
     }
 
-    fn set_some<T: Into<Value>>(&mut self, key: &str, value: Option<T>) {
+    pub(super) fn set_some<T: Into<Value>>(&mut self, key: &str, value: Option<T>) {
         if let Some(value) = value {
             self.set(key, value);
         }
     }
 
     /// A path, unless it could not be read.
-    fn set_path(&mut self, key: &str, path: &[u8]) {
+    pub(super) fn set_path(&mut self, key: &str, path: &[u8]) {
         if !path.is_empty() {
             self.set(key, bounded(path, PATH_MAX));
         }
@@ -65,6 +65,7 @@ pub(super) fn properties(context: &Context<'_>, looks: &[&Look]) -> BTreeMap<Str
     tether(&mut map, context);
     process(&mut map, context);
     place(&mut map, context);
+    evidence_properties::set(&mut map, context);
     map.0
 }
 

@@ -10,7 +10,7 @@ use crate::model::look::Look;
 
 use super::process::{ARGS_OTHER, ARGS_SUBJECT};
 use super::status::Status;
-use super::{Context, Place, connection, process, properties, words};
+use super::{Context, Place, connection, evidence_properties, process, properties, words};
 
 /// The rules of DESIGN 4, first version.
 const MODULE: &str = "tetherd/rows/1";
@@ -46,7 +46,14 @@ pub(super) fn build(mut context: Context<'_>) -> Record {
     let restored = detection.restored_processes.iter().filter_map(process::restored);
     let ran = looks.iter().map(|look| {
         let most = if is_subject(detection, look) { ARGS_SUBJECT } else { ARGS_OTHER };
-        process::process(look, most, context.digests)
+        let mut process = process::process(look, most, context.digests);
+        if is_subject(detection, look)
+            && let Ok(facts) = &context.facts
+            && let Some(Ok(script)) = &facts.script
+        {
+            process.script = Some(evidence_properties::script_file(script));
+        }
+        process
     });
     let socket = &detection.tether.socket;
     let parent = format!("organizations/0/{SOURCE}");
@@ -99,6 +106,9 @@ fn note_missing(context: &mut Context<'_>) {
     for file in &subject.unread {
         status.miss(file, "it could not be read while the process lived");
     }
+    let mut status = std::mem::take(&mut context.status);
+    evidence_properties::note_missing(&mut status, context);
+    context.status = status;
 }
 
 /// The container, by its id where its name is not known.

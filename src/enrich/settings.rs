@@ -2,6 +2,8 @@
 //!
 //! Owns: the keys of `[enrich]` and `[node]` and their defaults. Must not own: reading them from a file (`config`).
 
+pub use super::cloud::Provider;
+use super::evidence::EvidenceSettings;
 use super::metadata::MetadataSettings;
 
 /// `[enrich]` and `[node]`.
@@ -16,12 +18,20 @@ pub struct EnrichSettings {
     pub digest_wait_ms: u64,
     /// Where runtimes keep what they know of their containers.
     pub metadata: MetadataSettings,
+    /// What evidence is kept.
+    pub evidence: EvidenceSettings,
+    /// Findings that have something in common within this many seconds are linked; 0: none are.
+    pub related_seconds: u64,
     /// The node's name (`VM_Instance_Name`); empty: the host name.
     pub node_name: String,
     /// Full resource name of the cluster or host; empty: `//tetherd/hosts/NODE`.
     pub resource_name: String,
     /// What people call the resource; empty: the node's name.
     pub resource_display_name: String,
+    /// What people call the cloud project; empty: not told.
+    pub project_display_name: String,
+    /// Whose metadata server is asked, once, at the start.
+    pub metadata_server: Provider,
 }
 
 impl Default for EnrichSettings {
@@ -31,9 +41,13 @@ impl Default for EnrichSettings {
             digest_max_bytes: 64 << 20,
             digest_wait_ms: 5,
             metadata: MetadataSettings::default(),
+            evidence: EvidenceSettings::default(),
+            related_seconds: 3600,
             node_name: String::new(),
             resource_name: String::new(),
             resource_display_name: String::new(),
+            project_display_name: String::new(),
+            metadata_server: Provider::Off,
         }
     }
 }

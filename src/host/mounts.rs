@@ -68,6 +68,8 @@ pub struct Mount {
     pub id: u64,
     /// The filesystem: major and minor number of its device.
     pub device: (u32, u32),
+    /// Which directory of the filesystem is mounted.
+    pub root: Vec<u8>,
     /// Where it is mounted.
     pub point: Vec<u8>,
     /// Nothing is executed through this mount.
@@ -89,7 +91,7 @@ impl Mount {
         let colon = device.iter().position(|&b| b == b':')?;
         let major = u32::try_from(number(device.get(..colon)?)?).ok()?;
         let minor = u32::try_from(number(device.get(colon + 1..)?)?).ok()?;
-        let _root = fields.next()?;
+        let root = unescape(fields.next()?);
         let point = unescape(fields.next()?);
         let noexec = fields.next()?.split(|&b| b == b',').any(|option| option == b"noexec");
         // Optional fields end with a hyphen.
@@ -98,10 +100,17 @@ impl Mount {
         let kind = kind.split(|&b| b == b'.').next().unwrap_or(kind).to_vec();
         let _source = fields.next();
         let options = fields.next().map(unescape).unwrap_or_default();
-        Some(Self { id, device: (major, minor), point, noexec, kind, options })
+        Some(Self { id, device: (major, minor), root, point, noexec, kind, options })
     }
 
-    fn is_overlay(&self) -> bool {
+    /// An overlay's writable layer, if it has one that is written as an absolute path.
+    pub fn upper(&self) -> Option<&[u8]> {
+        let options = self.is_overlay().then(|| self.options.split(|&b| b == b','))?;
+        options.filter_map(|option| option.strip_prefix(b"upperdir=")).find(|path| path.starts_with(b"/"))
+    }
+
+    /// Whether it is an overlay.
+    pub fn is_overlay(&self) -> bool {
         self.kind == b"overlay"
     }
 
@@ -129,6 +138,11 @@ impl Mounts {
     /// Reads the text; lines that cannot be read are left out.
     pub fn parse(text: &[u8]) -> Self {
         Self { list: text.split(|&b| b == b'\n').filter_map(Mount::parse).collect() }
+    }
+
+    /// The mount with this number.
+    pub fn by_id(&self, id: u64) -> Option<&Mount> {
+        self.list.iter().find(|mount| mount.id == id)
     }
 
     /// Whether programs on this mount's filesystem may be held. An overlay is as fit as its layers.
@@ -224,6 +238,9 @@ mod tests {
         assert_eq!(points, ["/", "/over", "/docker", "/srv"]);
         assert_eq!(unfit, 3, "nfs4, fuse, and an overlay with a layer on nfs4");
         assert_eq!(mounts.list[3].point, b"/run/my disk");
+        let upper = |id| mounts.by_id(id).and_then(Mount::upper);
+        assert_eq!((upper(42), upper(27), upper(44), upper(99)), (Some(&b"/var/up"[..]), None, None, None));
+        assert_eq!(mounts.by_id(46).unwrap().root, b"/srv");
         assert_eq!(mounts.at(b"/mnt/nfs/image").unwrap().kind, b"nfs4");
         assert_eq!(mounts.at(b"/mnt/nfsx").unwrap().kind, b"ext4");
     }

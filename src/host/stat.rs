@@ -6,7 +6,7 @@
 
 use crate::host::link::number;
 use crate::model::ids::{Gid, Pid, StartTime, Uid};
-use crate::model::look::Credentials;
+use crate::model::look::{Credentials, Privileges};
 
 /// Fields of `stat`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,12 +86,29 @@ impl Status {
                     status.credentials.gid = Gid(next());
                     status.credentials.egid = Gid(next());
                 }
+                b"CapPrm:" => status.privileges().permitted = fields.next().map_or(0, hexadecimal),
+                b"CapEff:" => status.privileges().effective = fields.next().map_or(0, hexadecimal),
+                b"NoNewPrivs:" => status.privileges().no_new_privs = next() != 0,
+                b"Seccomp:" => {
+                    status.privileges().seccomp = fields.next().and_then(|f| u8::try_from(small(f)).ok());
+                }
                 b"NSpid:" => status.inner_pid = fields.next_back().map(|field| Pid(small(field))),
                 _ => {}
             }
         }
         status
     }
+}
+
+impl Status {
+    fn privileges(&mut self) -> &mut Privileges {
+        self.credentials.privileges.get_or_insert_default()
+    }
+}
+
+/// A mask as the kernel writes it: hexadecimal digits and nothing before them; 0 where it is none.
+fn hexadecimal(field: &[u8]) -> u64 {
+    std::str::from_utf8(field).ok().and_then(|text| u64::from_str_radix(text, 16).ok()).unwrap_or(0)
 }
 
 /// Reads `loginuid`: 4294967295 stands for nobody.
@@ -125,6 +142,20 @@ mod tests {
         assert_eq!(status.inner_pid, Some(Pid(std::process::id())));
         assert_eq!(parse_login(b"4294967295"), None);
         assert_eq!(parse_login(b"1000\n"), Some(Uid(1000)));
+    }
+
+    #[test]
+    fn privileges() {
+        let text =
+            b"Name:\tsh\nCapPrm:\t00000000a80425fb\nCapEff:\t0000000000000400\nNoNewPrivs:\t1\nSeccomp:\t2\n";
+        let known =
+            Privileges { effective: 0x400, permitted: 0xa804_25fb, seccomp: Some(2), no_new_privs: true };
+        assert_eq!(Status::parse(text).credentials.privileges, Some(known));
+        assert_eq!(Status::parse(b"Uid:\t0\t0\t0\t0\n").credentials.privileges, None);
+        let odd = Status::parse(b"CapEff:\txyz\nSeccomp:\t999\n").credentials.privileges;
+        assert_eq!(odd, Some(Privileges::default()));
+        let own = Status::parse(&std::fs::read("/proc/self/status").unwrap()).credentials.privileges;
+        assert!(own.is_some_and(|own| own.permitted & own.effective == own.effective));
     }
 
     proptest! {

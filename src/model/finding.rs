@@ -30,12 +30,16 @@ pub mod property {
     #![allow(missing_docs)] // each is its own name; docs/ describes them all
     pub const BOOT_ID: &str = "Boot_Id";
     pub const CGROUP_PATH: &str = "Cgroup_Path";
+    pub const CLOUD: &str = "Cloud";
     pub const CONTAINER_ID: &str = "Container_Id";
     pub const CONTAINER_IMAGE_URI: &str = "Container_Image_Uri";
     pub const CONTAINER_NAME: &str = "Container_Name";
     pub const CONTAINER_RUNTIME: &str = "Container_Runtime";
     pub const ENRICHMENT_STATUS: &str = "Enrichment_Status";
     pub const EVIDENCE: &str = "Evidence";
+    pub const EVIDENCE_FILE: &str = "Evidence_File";
+    pub const EXECUTABLE_ORIGIN: &str = "Executable_Origin";
+    pub const NETWORK_PEERS: &str = "Network_Peers";
     pub const OBSERVATION: &str = "Observation";
     pub const OUTER_CONTAINER_IDS: &str = "Outer_Container_Ids";
     pub const PARENT_BINARY_FULLPATH: &str = "Parent_Binary_Fullpath";
@@ -43,12 +47,23 @@ pub mod property {
     pub const PEER_SCOPE: &str = "Peer_Scope";
     pub const POD_NAME: &str = "Pod_Name";
     pub const POD_NAMESPACE: &str = "Pod_Namespace";
+    pub const POD_OWNER: &str = "Pod_Owner";
     pub const POD_UID: &str = "Pod_UID";
     pub const PREVIOUS_SHA256: &str = "Previous_Record_Sha256";
     pub const PROCESS_ANCESTRY: &str = "Process_Ancestry";
     pub const PROCESS_ARGUMENTS: &str = "Process_Arguments";
     pub const PROCESS_ARGUMENTS_BASE64: &str = "Process_Arguments_Base64";
     pub const PROCESS_BINARY_FULLPATH: &str = "Process_Binary_Fullpath";
+    pub const PROCESS_CAPABILITIES: &str = "Process_Capabilities";
+    pub const PROCESS_CREDENTIALS: &str = "Process_Credentials";
+    pub const PROCESS_ENVIRONMENT: &str = "Process_Environment";
+    pub const PROCESS_NAMESPACES: &str = "Process_Namespaces";
+    pub const PROCESS_NO_NEW_PRIVILEGES: &str = "Process_No_New_Privileges";
+    pub const PROCESS_ROOT_DIRECTORY: &str = "Process_Root_Directory";
+    pub const PROCESS_SCRIPT: &str = "Process_Script";
+    pub const PROCESS_SECCOMP: &str = "Process_Seccomp";
+    pub const PROCESS_SECURITY_LABEL: &str = "Process_Security_Label";
+    pub const RELATED_FINDINGS: &str = "Related_Findings";
     pub const PROCESS_COUNT: &str = "Process_Count";
     pub const PROCESS_CREATION_TIMESTAMP: &str = "Process_Creation_Timestamp";
     pub const PROCESS_GROUP_ID: &str = "Process_Group_Id";
@@ -191,6 +206,9 @@ pub struct Process {
     /// The program file; left out where it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binary: Option<File>,
+    /// The script that the program, an interpreter, runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<File>,
     /// argv, bytes that are not UTF-8 replaced by U+FFFD.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
@@ -308,6 +326,17 @@ pub struct Resource {
     /// `k8s.io/Cluster`, `tetherd/Host`.
     #[serde(rename = "type")]
     pub kind: String,
+    /// The project it is in.
+    #[serde(rename = "gcpMetadata", default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<Project>,
+}
+
+/// `GcpMetadata`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Project {
+    /// For people.
+    pub project_display_name: String,
 }
 
 impl Record {

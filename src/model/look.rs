@@ -117,6 +117,21 @@ pub struct Credentials {
     pub egid: Gid,
     /// Who logged in (`/proc/PID/loginuid`); `None` where nobody did.
     pub login: Option<Uid>,
+    /// What it may do beyond that; `None` where its status was not read.
+    pub privileges: Option<Privileges>,
+}
+
+/// What a process may do, and what keeps it from more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Privileges {
+    /// Effective capabilities, bit by number (capabilities(7)).
+    pub effective: u64,
+    /// Permitted capabilities.
+    pub permitted: u64,
+    /// Mode of seccomp(2): 0 none, 1 strict, 2 filter; `None` where the kernel has no seccomp.
+    pub seccomp: Option<u8>,
+    /// PR_SET_NO_NEW_PRIVS.
+    pub no_new_privs: bool,
 }
 
 /// The namespaces of a process (nsfs inodes); `None` where they could not be read.

@@ -91,7 +91,12 @@ pub fn observation(
             kubernetes: None,
             source_properties,
         },
-        resource: Resource { name: resource_name, display_name: host, kind: "tetherd/Host".into() },
+        resource: Resource {
+            name: resource_name,
+            display_name: host,
+            kind: "tetherd/Host".into(),
+            project: None,
+        },
     }
 }
 

@@ -60,6 +60,29 @@ pub fn find_inet(inode: Inode) -> io::Result<Option<crate::model::socket::Socket
     refused.map_or(Ok(None), Err)
 }
 
+/// States of a TCP socket that has a peer and an owner, as a mask: established, SYN sent, the two FIN waits, close wait,
+/// last ACK. A connected UDP socket counts as established.
+const WITH_PEER: u32 = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9;
+
+/// Gives every TCP and UDP socket of this network namespace that has a peer to `take`, until that returns false.
+pub fn each_with_peer(mut take: impl FnMut(crate::model::socket::Socket) -> bool) -> io::Result<()> {
+    for family in [Family::Inet, Family::Inet6] {
+        for (number, protocol, kind) in PROTOCOLS.into_iter().take(2) {
+            let mut request = inet_request(family, number);
+            put(&mut request, HEADER + 4, &WITH_PEER.to_ne_bytes());
+            let ended = dump(&request, |body| {
+                let socket = decode_inet(body)?.into_socket(family, protocol, kind);
+                let goes_on = !matches!(socket.peer, Peer::Connected(_)) || take(socket);
+                (!goes_on).then_some(())
+            })?;
+            if ended.is_some() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whether a TCP socket of this network namespace listens where a caller of `local` arrives. The time does not grow with
 /// the number of sockets. A listener that is bound to one interface (SO_BINDTODEVICE) is not seen.
 pub fn listens(local: SocketAddr) -> io::Result<bool> {
@@ -299,6 +322,27 @@ mod tests {
         assert!(!listens(SocketAddr::new("127.0.0.2".parse().unwrap(), at.port())).unwrap());
         drop(listener);
         assert!(!listens(at).unwrap(), "a connection is no listener");
+    }
+
+    #[test]
+    fn those_with_a_peer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut found, mut listening) = (false, false);
+        each_with_peer(|socket| {
+            found |= socket.inode == inode(&client);
+            listening |= socket.inode == inode(&listener);
+            true
+        })
+        .unwrap();
+        assert!(found && !listening);
+        let mut count = 0;
+        each_with_peer(|_| {
+            count += 1;
+            false
+        })
+        .unwrap();
+        assert_eq!(count, 1, "it ends when it is told to");
     }
 
     #[test]

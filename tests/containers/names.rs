@@ -45,6 +45,8 @@ fn named(seen: &Seen, name: &str) {
     assert_eq!(found.text("Container_Name"), name, "{brief}");
     assert_eq!(found.text("Container_Image_Uri"), NAME, "{brief}");
     assert_eq!(found.property("Enrichment_Status")["missing"], serde_json::json!([]), "{brief}");
+    let kind = found.property("Executable_Origin")["kind"].as_str().unwrap_or_default().to_owned();
+    assert!(["image", "unknown", "added"].contains(&kind.as_str()), "{kind}: {brief}");
     for line in [format!("container {name} {}", &found.text("Container_Id")[..12]), format!("image {NAME}")] {
         assert!(seen.shown.contains(&line), "{line}: {}", seen.shown);
     }

@@ -253,7 +253,8 @@ fn look(pid: u32, comm: &str, args: &[&str], socket: &Socket) -> Look {
     look.cwd = b"/srv".to_vec();
     look.root = b"/".to_vec();
     let (uid, gid) = (Uid(0), Gid(0));
-    look.credentials = Credentials { uid, euid: uid, gid, egid: gid, login: Some(Uid(1000)) };
+    look.credentials =
+        Credentials { uid, euid: uid, gid, egid: gid, login: Some(Uid(1000)), privileges: None };
     look.namespaces = own_namespaces();
     look.cgroup = b"0::/system.slice/ssh.service\n".to_vec();
     look.stdio = [(); 3].map(|()| Backing::Network(Arc::new(socket.clone())));

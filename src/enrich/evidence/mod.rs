@@ -1,0 +1,265 @@
+//! What only the living process, or its root, can still tell: environment, label, namespaces, where its program and its
+//! script came from, whom its network namespace talks to.
+//!
+//! Owns: gathering it once for each main process, on a thread that may hang, and the cache. Must not own: the look
+//! (`host::reader`); the form of the properties (`enrich::evidence_properties`). Nothing here is read for a process that
+//! is no finding's main process.
+
+mod copy;
+mod environment;
+mod origin;
+mod peers;
+mod script;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::host::background::{Answer, Background, HUNG_MAX, Job, Refusal, STUCK};
+use crate::host::lru::Lru;
+use crate::host::mounts::Mounts;
+use crate::host::proc_dir::{ProcDir, file_id};
+use crate::host::root::{Root, living};
+use crate::model::ids::{Inode, ProcessKey};
+use crate::model::look::{Exe, Look, Namespaces};
+use crate::model::text::{cut, lossy};
+
+pub(super) use copy::{Copied, Copies};
+pub(super) use environment::Environment;
+pub(super) use origin::Origin;
+pub(super) use peers::Peers;
+pub(super) use script::Script;
+pub use settings::EvidenceSettings;
+
+use super::namespaces::{self, Inodes};
+
+/// How many processes' facts are remembered.
+const CACHE: usize = 128;
+/// How many ancestors are tried where the process has gone.
+const ANCESTORS: usize = 8;
+/// The most of an environment that is read, in bytes.
+const ENVIRON_MAX: usize = 128 * 1024;
+/// The most of a mountinfo that is read, in bytes.
+const MOUNTINFO_MAX: usize = 1 << 20;
+/// The longest security label, in bytes.
+const LABEL_MAX: usize = 512;
+
+const GONE: &str = "the process has gone";
+
+/// Something, or why it is not known.
+pub(super) type Known<T> = Result<T, &'static str>;
+
+/// What was gathered about one process.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) environment: Known<Environment>,
+    /// The label of the Linux security module; `None` where there is no such module.
+    pub(super) label: Known<Option<String>>,
+    /// The namespaces that are not the host's.
+    pub(super) namespaces: Known<BTreeMap<&'static str, Inode>>,
+    pub(super) origin: Known<Origin>,
+    /// `None` where it runs no script.
+    pub(super) script: Option<Known<Script>>,
+    /// `None` in the host's network namespace, or where it is switched off.
+    pub(super) peers: Option<Known<Peers>>,
+}
+
+/// A process, and which program of those that it executed.
+type Id = (ProcessKey, u64);
+
+/// Facts: asked for, waited for, remembered.
+#[derive(Debug)]
+pub(super) struct Evidence {
+    settings: Arc<EvidenceSettings>,
+    digest_max: u64,
+    host: Namespaces,
+    host_all: Arc<Inodes>,
+    work: Background<Gather>,
+    known: Lru<Id, Known<Arc<Facts>>>,
+}
+
+impl Evidence {
+    /// `digest_max`: the most bytes of a script that are hashed.
+    pub(super) fn new(settings: EvidenceSettings, digest_max: u64, host: Namespaces) -> Self {
+        Self {
+            settings: Arc::new(settings),
+            digest_max,
+            host,
+            host_all: Arc::new(namespaces::all_of_host()),
+            work: Background::new("tetherd-facts", STUCK, HUNG_MAX),
+            known: Lru::new(CACHE),
+        }
+    }
+
+    /// Asks for a process's facts, unless they are known. Never blocks. `tether`: the socket that is known already.
+    pub(super) fn ask(&mut self, look: &Look, tether: Inode) {
+        let id = (look.key, look.at.mono_ns);
+        if self.known.touch(&id) {
+            return;
+        }
+        let mnt = look.namespaces.mnt;
+        // A process that changed its root shares it with none of its ancestors for sure.
+        let top = mnt.is_some() && matches!(look.root.as_slice(), b"" | b"/");
+        let net = look.namespaces.net.filter(|net| self.host.net.is_some_and(|host| host != *net));
+        let above = |same: bool, keys: &mut Vec<ProcessKey>, key| {
+            if same && keys.len() < ANCESTORS {
+                keys.push(key);
+            }
+        };
+        let (mut same_root, mut all) = (vec![look.key], vec![look.key]);
+        for up in &look.ancestors {
+            above(top && up.mnt_ns == mnt, &mut same_root, up.key);
+            above(true, &mut all, up.key);
+        }
+        let gather = Gather {
+            id,
+            exe: look.exe.clone(),
+            args: look.args.list.clone(),
+            cwd: look.cwd.clone(),
+            root: look.root.clone(),
+            started_wall_ns: look.started_wall_ns,
+            same_root,
+            all,
+            net: net.filter(|_| self.settings.network_peers_max > 0),
+            tether,
+            on_host: top && mnt == self.host.mnt,
+            host: Arc::clone(&self.host_all),
+            settings: Arc::clone(&self.settings),
+            digest_max: self.digest_max,
+        };
+        if self.work.ask(gather) == Err(Refusal::Off) {
+            self.known.put(id, Err("gathering is off: reading files hung too often"));
+        }
+    }
+
+    /// The facts, waiting for them until `deadline` at most.
+    pub(super) fn wait(&mut self, look: &Look, deadline: Instant) -> Known<Arc<Facts>> {
+        let id = (look.key, look.at.mono_ns);
+        while self.known.peek(&id).is_none() {
+            match self.work.answer(deadline) {
+                Some(Answer::Done(done, facts)) => self.known.put(done, Ok(Arc::new(facts))),
+                Some(Answer::Hung(hung)) => self.known.put(hung, Err("reading its files hung")),
+                None => return Err("not ready in time"),
+            }
+        }
+        self.known.peek(&id).cloned().unwrap_or(Err("not ready in time"))
+    }
+}
+
+/// One process to ask.
+#[derive(Debug)]
+struct Gather {
+    id: Id,
+    exe: Exe,
+    args: Vec<Vec<u8>>,
+    cwd: Vec<u8>,
+    root: Vec<u8>,
+    started_wall_ns: u64,
+    /// The process, and ancestors with the same root.
+    same_root: Vec<ProcessKey>,
+    /// The process and its ancestors.
+    all: Vec<ProcessKey>,
+    /// The network namespace to ask, if it is not the host's.
+    net: Option<Inode>,
+    tether: Inode,
+    on_host: bool,
+    host: Arc<Inodes>,
+    settings: Arc<EvidenceSettings>,
+    digest_max: u64,
+}
+
+impl Job for Gather {
+    type Id = Id;
+    type Output = Facts;
+
+    fn id(&self) -> Id {
+        self.id
+    }
+
+    /// What vanishes with the process comes first.
+    fn run(self) -> Facts {
+        let alive = living(self.id.0);
+        let gone = if alive.is_some() { "it has executed another program since" } else { GONE };
+        let own = alive.filter(|dir| self.runs_still(dir));
+        let (environ, label, others) = match &own {
+            Some(dir) => (
+                dir.read(c"environ", ENVIRON_MAX).map_err(|_| GONE),
+                label(dir),
+                Ok(namespaces::apart(dir, &self.host)),
+            ),
+            None => (Err(gone), Err(gone), Err(gone)),
+        };
+        let home = self.same_root.iter().find_map(|key| living(*key));
+        let mounts = home.as_ref().and_then(|dir| dir.read(c"mountinfo", MOUNTINFO_MAX).ok());
+        let held = self.script_held(own.as_ref());
+        let root = self.same_root.iter().find_map(|key| Root::of(*key));
+        let peers =
+            self.net.map(|net| peers::of(&self.all, net, self.tether, self.settings.network_peers_max));
+        let environment = environ.and_then(|(text, cut)| {
+            // A process that ended between the look and now has an empty one.
+            if text.is_empty() { Err("it has none") } else { Ok(self.environment(&text, cut)) }
+        });
+        let mounts = mounts.map(|(text, _)| Mounts::parse(&text)).ok_or(GONE);
+        Facts {
+            environment,
+            label,
+            namespaces: others,
+            origin: origin::of(&self.exe, &self.root, mounts.as_ref().map_err(|why| *why), self.on_host),
+            script: self.script(root.as_ref(), held),
+            peers,
+        }
+    }
+}
+
+impl Gather {
+    fn runs_still(&self, dir: &ProcDir) -> bool {
+        let now = dir.exe_handle().ok().and_then(|handle| file_id(&handle).ok());
+        match (now, self.exe.file) {
+            (Some(now), Some(then)) => (now.device, now.inode) == (then.device, then.inode),
+            _ => true,
+        }
+    }
+
+    fn environment(&self, text: &[u8], cut: bool) -> Environment {
+        let settings = &self.settings;
+        environment::parse(text, cut, &settings.environment_values, settings.environment_names_max)
+    }
+
+    fn operand(&self) -> Option<&[u8]> {
+        script::operand(self.exe.name(), &self.args)
+    }
+
+    /// The script as the interpreter itself has it open, for where its name has gone.
+    fn script_held(&self, own: Option<&ProcDir>) -> Option<script::Opened> {
+        let path = script::absolute(self.operand()?, &self.cwd, &self.root)?;
+        script::held(own?, &path)
+    }
+
+    fn script(&self, root: Option<&Root>, held: Option<script::Opened>) -> Option<Known<Script>> {
+        let operand = self.operand()?;
+        let Some(path) = script::absolute(operand, &self.cwd, &self.root) else {
+            return Some(Err("its working directory is not known"));
+        };
+        let opened = root.and_then(|root| root.file(&path)).or(held);
+        let opened = opened.ok_or(if root.is_some() { "there is no such regular file" } else { GONE });
+        Some(opened.and_then(|opened| script::read(path, opened, self.digest_max, self.started_wall_ns)))
+    }
+}
+
+/// `attr/current` (proc_pid_attr(5)): what AppArmor, SELinux or Smack call the process.
+fn label(dir: &ProcDir) -> Known<Option<String>> {
+    match dir.read(c"attr/current", LABEL_MAX) {
+        Ok((text, _)) => {
+            let text = lossy(text.split(|&b| b == 0).next().unwrap_or_default().trim_ascii()).0;
+            Ok((!text.is_empty()).then(|| cut(&text, LABEL_MAX).to_owned()))
+        }
+        // ESRCH: it has ended since. Everything else: there is no such module.
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Err(GONE),
+        Err(_) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

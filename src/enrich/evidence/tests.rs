@@ -1,0 +1,125 @@
+//! Against living processes of this test's own.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::*;
+use crate::host::reader::Reader;
+use crate::model::ids::Pid;
+use crate::model::look::{Cause, Observation};
+use crate::model::socket::SocketLookup;
+use crate::sys::clock;
+
+/// A process that waits for its input to end.
+struct Waits(Child);
+
+impl Waits {
+    /// Ready when it has said so: by then it is the program that it is to be.
+    fn new(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = [0; 1];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut said).unwrap();
+        Self(child)
+    }
+
+    fn look(&self) -> Look {
+        let reader = Reader::new(vec![SocketLookup::Getfd]);
+        reader.look(Pid(self.0.id()), clock::now(), Observation::Live, Cause::Exec).unwrap().0
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn facts(look: &Look) -> Arc<Facts> {
+    let mut evidence = Evidence::new(EvidenceSettings::default(), 1 << 20, namespaces::of_host());
+    evidence.ask(look, Inode(0));
+    evidence.wait(look, Instant::now() + Duration::from_secs(30)).unwrap()
+}
+
+fn script(directory: &Path, text: &str) -> std::path::PathBuf {
+    let path = directory.join("script.sh");
+    std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+    path
+}
+
+#[test]
+fn a_script_and_its_environment() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = script(directory.path(), "echo x; read line\n");
+    let mut command = Command::new("/bin/sh");
+    command.arg("script.sh").current_dir(directory.path()).env_clear();
+    command.env("SSH_CONNECTION", "192.0.2.1 5 192.0.2.2 22").env("TOKEN", "hunter2");
+    let waits = Waits::new(&mut command);
+    let look = waits.look();
+    let found = facts(&look);
+    let environment = found.environment.as_ref().unwrap();
+    assert_eq!(environment.values["SSH_CONNECTION"], "192.0.2.1 5 192.0.2.2 22");
+    assert!(environment.names.contains(&"TOKEN".to_owned()) && !format!("{found:?}").contains("hunter2"));
+    assert_eq!(found.namespaces, Ok(BTreeMap::new()));
+    let ran = found.script.as_ref().unwrap().as_ref().unwrap();
+    assert_eq!(ran.path, path.as_os_str().as_encoded_bytes());
+    assert_eq!((ran.sum.hashed, ran.changed), (18, false));
+    assert!(found.peers.is_none(), "not in the host's network namespace");
+    assert!(found.origin.is_ok() && found.label.is_ok());
+    // Its name goes: the shell has it open still. Its content changes: that is told.
+    std::fs::remove_file(&path).unwrap();
+    let mut again = look.clone();
+    again.at.mono_ns += 1;
+    let held = facts(&again);
+    assert_eq!(held.script.as_ref().unwrap().as_ref().unwrap().sum, ran.sum);
+    let other = script(directory.path(), "read other\n");
+    let later = std::time::SystemTime::now() + Duration::from_secs(100);
+    std::fs::File::options().write(true).open(other).unwrap().set_modified(later).unwrap();
+    again.at.mono_ns += 1;
+    assert!(facts(&again).script.as_ref().unwrap().as_ref().unwrap().changed);
+    drop(waits);
+    again.at.mono_ns += 1;
+    let gone = facts(&again);
+    assert_eq!(gone.environment.as_ref().err(), Some(&GONE));
+    assert_eq!(gone.namespaces.as_ref().err(), Some(&GONE));
+    assert!(gone.script.is_some());
+}
+
+/// A script that is none, or not to be read: a FIFO, and a file that never ends.
+#[test]
+fn what_is_no_script_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("script.sh");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let waits = Waits::new(Command::new("/bin/sh").args(["-c", "echo x; read line"]));
+    let mut look = waits.look();
+    for path in [fifo.to_str().unwrap(), "/dev/zero", "/no/such", "/proc/self/exe/x"] {
+        look.args.list = vec![b"sh".to_vec(), path.as_bytes().to_vec()];
+        look.at.mono_ns += 1;
+        let found = facts(&look);
+        assert_eq!(
+            found.script.as_ref().unwrap().as_ref().err(),
+            Some(&"there is no such regular file"),
+            "{path}"
+        );
+    }
+}
+
+/// Another program since the look: its environment is not the one that is asked for.
+#[test]
+fn another_program_since() {
+    let waits = Waits::new(Command::new("/bin/sh").args(["-c", "echo x; read line"]));
+    let mut look = waits.look();
+    look.exe.file = crate::enrich::samples::exe_of(Path::new("/proc/self/exe")).file;
+    assert_eq!(facts(&look).environment.as_ref().err(), Some(&"it has executed another program since"));
+}
+
+#[test]
+fn not_ready_in_time() {
+    let waits = Waits::new(Command::new("/bin/sh").args(["-c", "echo x; read line"]));
+    let look = waits.look();
+    let mut evidence = Evidence::new(EvidenceSettings::default(), 1 << 20, namespaces::of_host());
+    assert_eq!(evidence.wait(&look, Instant::now()).err(), Some("not ready in time"));
+}

@@ -1,0 +1,156 @@
+//! Evidence as `sourceProperties`.
+//!
+//! Owns: the form of each. Must not own: gathering them (`evidence`), the names (`model::finding::property`).
+
+use serde_json::{Value, json};
+
+use crate::model::finding::{File, property};
+use crate::model::look::Look;
+
+use super::evidence::{Facts, Script};
+use super::privileges::{capabilities, seccomp};
+use super::process::{PATH_MAX, bounded};
+use super::properties::Map;
+use super::status::Status;
+use super::{Context, owner};
+
+/// What the look has, what was gathered, and the copy.
+pub(super) fn set(map: &mut Map, context: &Context<'_>) {
+    let subject = &context.detection.subject;
+    credentials(map, subject);
+    map.set_some(property::POD_OWNER, context.place.metadata.pod_name.as_deref().and_then(owner::guess));
+    if let Some(Ok(known)) = context.cloud.known() {
+        let mut value = json!({ "provider": context.cloud.provider.name() });
+        for (key, text) in [
+            ("project", &known.project),
+            ("location", &known.location),
+            ("instance", &known.instance),
+            ("cluster", &known.cluster),
+        ] {
+            if let Some(text) = text {
+                value[key] = text.as_str().into();
+            }
+        }
+        map.set(property::CLOUD, value);
+    }
+    map.set_path(property::PROCESS_ROOT_DIRECTORY, &subject.root);
+    if let Ok(facts) = &context.facts {
+        gathered(map, facts);
+    }
+    if let Some(Ok(copy)) = &context.copy {
+        let value = json!({ "sha256": copy.sha256, "size": copy.bytes.to_string() });
+        map.set(property::EVIDENCE_FILE, value);
+    }
+}
+
+fn credentials(map: &mut Map, subject: &Look) {
+    let known = subject.credentials;
+    // Without its status nothing of this was read.
+    let Some(privileges) = known.privileges else { return };
+    map.set(
+        property::PROCESS_CREDENTIALS,
+        json!({
+            "userId": known.uid.0, "effectiveUserId": known.euid.0,
+            "groupId": known.gid.0, "effectiveGroupId": known.egid.0
+        }),
+    );
+    map.set(
+        property::PROCESS_CAPABILITIES,
+        json!({
+            "effective": capabilities(privileges.effective), "permitted": capabilities(privileges.permitted)
+        }),
+    );
+    map.set_some(property::PROCESS_SECCOMP, privileges.seccomp.map(seccomp));
+    map.set(property::PROCESS_NO_NEW_PRIVILEGES, privileges.no_new_privs);
+}
+
+fn gathered(map: &mut Map, facts: &Facts) {
+    if let Ok(environment) = &facts.environment {
+        map.set(
+            property::PROCESS_ENVIRONMENT,
+            json!({
+                "values": environment.values, "names": environment.names, "more": environment.more,
+                "truncated": environment.truncated
+            }),
+        );
+    }
+    if let Ok(Some(label)) = &facts.label {
+        map.set(property::PROCESS_SECURITY_LABEL, label.as_str());
+    }
+    if let Ok(namespaces) = &facts.namespaces {
+        let list = namespaces.iter().map(|(name, inode)| ((*name).to_owned(), inode.to_string().into()));
+        map.set(property::PROCESS_NAMESPACES, Value::Object(list.collect()));
+    }
+    if let Ok(origin) = &facts.origin {
+        let mut value = json!({ "kind": origin.kind, "deleted": origin.deleted });
+        if let Some((filesystem, point)) = &origin.place {
+            value["filesystem"] = filesystem.as_str().into();
+            value["mountPoint"] = point.as_str().into();
+        }
+        map.set(property::EXECUTABLE_ORIGIN, value);
+    }
+    if let Some(Ok(script)) = &facts.script {
+        map.set(
+            property::PROCESS_SCRIPT,
+            json!({
+                "path": bounded(&script.path, PATH_MAX), "sha256": script.sum.sha256,
+                "size": script.file.size.to_string(), "hashedSize": script.sum.hashed.to_string(),
+                "changedAfterStart": script.changed
+            }),
+        );
+    }
+    if let Some(Ok(peers)) = &facts.peers {
+        let list: Vec<Value> = peers
+            .list
+            .iter()
+            .map(|(protocol, peer, local)| json!({ "protocol": protocol, "peer": peer, "local": local }))
+            .collect();
+        map.set(property::NETWORK_PEERS, json!({ "peers": list, "more": peers.more }));
+    }
+}
+
+/// The script as the API's own message of a process has it.
+pub(super) fn script_file(script: &Script) -> File {
+    File {
+        path: bounded(&script.path, PATH_MAX),
+        size: Some(script.file.size.to_string()),
+        sha256: Some(script.sum.sha256.clone()),
+        hashed_size: Some(script.sum.hashed.to_string()),
+        partially_hashed: script.sum.hashed < script.file.size,
+        operations: Vec::new(),
+    }
+}
+
+/// What is missing of it, and why.
+pub(super) fn note_missing(status: &mut Status, context: &Context<'_>) {
+    let (facts, copy) = (&context.facts, &context.copy);
+    if let Some(Err(why)) = copy {
+        status.miss("copy of the executable", why);
+    }
+    let facts = match facts {
+        Ok(facts) => facts,
+        Err(why) => return status.miss("environment, label, namespaces and origin", why),
+    };
+    // All three are the living process's alone.
+    if let Err(why) = &facts.namespaces {
+        status.miss("environment, label and namespaces", why);
+    } else {
+        for (what, why) in [
+            ("environment", facts.environment.as_ref().err()),
+            ("security label", facts.label.as_ref().err()),
+        ] {
+            if let Some(why) = why {
+                status.miss(what, why);
+            }
+        }
+    }
+    for (what, why) in [
+        ("executable's origin", facts.origin.as_ref().err()),
+        ("script's SHA-256", facts.script.as_ref().and_then(|script| script.as_ref().err())),
+        ("network peers", facts.peers.as_ref().and_then(|peers| peers.as_ref().err())),
+    ] {
+        if let Some(why) = why {
+            status.miss(what, why);
+        }
+    }
+}

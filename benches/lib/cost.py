@@ -21,7 +21,7 @@ def storms(programs, want):
         "serial": Storm(programs, execs),
         "parallel": Storm(programs, execs, width=4),
         # No name that is watched: with `hold` it is ignored after a while.
-        "unwatched": Storm(programs, execs, command=("/usr/bin/getconf", "PATH")),
+        "unwatched": Storm(programs, execs, command=("/usr/bin/mountpoint", "-q", "/")),
         "pipes": Storm(programs, tied, form="pipe", command=command),
         "relayed": Storm(programs, tied, form="relay", command=command),
         "sockets": Storm(programs, tied, form="tcp", command=command),
@@ -57,7 +57,7 @@ def measure(place, want):
 
 def show(data, waits, lacking, kinds, want):
     text = (f"{want['rounds']} rounds; {want['execs']} execs of /bin/true one after another (serial) and four at a "
-            f"time (parallel), and of /usr/bin/getconf, which is not watched; {want['tied']} of /usr/bin/id on pipes, "
+            f"time (parallel), and of /usr/bin/mountpoint, which is not watched; {want['tied']} of /usr/bin/id on pipes, "
             f"on a pipe to a relay (with a connection to elsewhere), and on one TCP connection. "
             f"Median (lowest to highest).\n")
     alone = data["nobody"]

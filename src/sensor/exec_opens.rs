@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
+use crate::host::exec_args;
 use crate::host::glance::{Glance, glance};
 use crate::host::link::is_socket;
 use crate::host::proc_dir::ProcDir;
@@ -179,7 +180,9 @@ fn is_named(file: &OwnedFd, named: &Named) -> bool {
     }) else {
         return true;
     };
-    named(base_name(link.strip_suffix(b" (deleted)").unwrap_or(link)))
+    let name = base_name(link.strip_suffix(b" (deleted)").unwrap_or(link));
+    // The program that is loaded had an event of its own.
+    !exec_args::is_loader(name) && named(name)
 }
 
 /// Whether any of fds 0-2 is a socket. Nothing but procfs is asked, and nothing is allocated.

@@ -225,9 +225,17 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// A network socket that can carry bytes: of a network family, and not a listener.
+    /// A network socket that can carry bytes: of a network family, no listener, and not one that is still to be connected.
     pub fn carries_bytes_off(&self) -> bool {
-        self.family.is_network() && !self.listening
+        self.family.is_network() && !self.listening && !self.is_fresh()
+    }
+
+    /// A stream socket that has neither an address nor a peer yet.
+    fn is_fresh(&self) -> bool {
+        let unbound = matches!(
+            self.local, Some(Address::Ip(local)) if local.ip().is_unspecified() && local.port() == 0
+        );
+        self.kind == SocketType::Stream && unbound && !matches!(self.peer, Peer::Connected(_))
     }
 
     /// Where the peer is.
@@ -345,6 +353,33 @@ impl Direction {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_carries_bytes() {
+        let at = |text: &str| Some(Address::Ip(text.parse().unwrap()));
+        let socket = |kind, local, peer| Socket {
+            inode: Inode(1),
+            cookie: None,
+            family: Family::Inet,
+            kind,
+            protocol: Protocol::Tcp,
+            local,
+            peer,
+            listening: false,
+            net_ns: None,
+            found_by: SocketLookup::Getfd,
+        };
+        let peer = || Peer::Connected(Address::Ip("203.0.113.9:4444".parse().unwrap()));
+        for (carries, socket) in [
+            (true, socket(SocketType::Stream, at("10.0.0.1:40000"), peer())),
+            // Between socket(2) and connect(2); its peer has gone; datagrams from anybody.
+            (false, socket(SocketType::Stream, at("0.0.0.0:0"), Peer::Unknown)),
+            (true, socket(SocketType::Stream, at("10.0.0.1:40000"), Peer::Unknown)),
+            (true, socket(SocketType::Datagram, at("0.0.0.0:0"), Peer::Unconnected)),
+        ] {
+            assert_eq!(socket.carries_bytes_off(), carries, "{socket:?}");
+        }
+    }
 
     #[test]
     fn scopes() {

@@ -15,9 +15,9 @@ use crate::require;
 
 /// How many calls.
 const CALLS: usize = 20;
-/// In the mode `notify` nobody waits, and the arguments are read after the exec by who has less time than without it:
-/// so many commands may be found with their program and descriptors alone.
-const UNREAD_MAX: usize = CALLS / 2;
+/// Without `hold` nobody waits, and the arguments are read after the exec: a few commands may be found with their descriptors
+/// alone. The rest of the time is for a machine that is busy with other tests.
+const UNREAD_MAX: usize = CALLS / 5;
 
 /// Calls the service many times, one after another; each call's finding has to name the command.
 fn serve(command: &[&str], answer: &str) {
@@ -44,7 +44,7 @@ fn serve(command: &[&str], answer: &str) {
         assert_eq!(found.text("Tether_Direction"), "inbound", "{}", found.brief());
         assert_eq!(found.numbers("Socket_Fds"), [0, 1, 2], "{}", found.brief());
         note(daemon, &found);
-        if mode() == "notify" && found.processes().iter().all(|process| arguments_of(process).is_empty()) {
+        if mode() != "hold" && found.processes().iter().all(|process| arguments_of(process).is_empty()) {
             unread += 1;
             continue;
         }

@@ -14,7 +14,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -25,16 +24,10 @@ use common::expected::{Expected, prove};
 use common::hungfs::HungFs;
 use common::programs::program;
 use common::victim::Victim;
-use common::{DEADLINE, wait_at_most, wait_for};
+use common::{DEADLINE, alone, wait_at_most, wait_for};
 
 /// The category of a record that says what may have been missed.
 const CATEGORY_LOSS: &str = "Tetherd: Coverage Lost";
-
-/// One of these tests at a time: each counts all that is executed on the machine.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Another listener, which hears everything (`tests/programs/witness.c`).
 struct Witness {

@@ -9,8 +9,7 @@
 
 mod common;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
+use common::alone;
 use common::attacker::Listener;
 use common::daemon::Daemon;
 use common::finding::Finding;
@@ -19,12 +18,6 @@ use common::victim::Victim;
 
 /// How many commands are sent.
 const COMMANDS: u64 = 60;
-
-/// One test at a time: each holds every exec of the machine.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Sends commands to a loop that runs each, and proves that every one was held. `execs`: programs executed for each.
 fn run(interpreter: &str, options: &[&str], text: &str, execs: u64) {

@@ -13,7 +13,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -23,17 +22,11 @@ use common::attacker::Listener;
 use common::daemon::{Daemon, Place};
 use common::finding::{Finding, arguments_of};
 use common::programs::program;
-use common::wait_for;
+use common::{alone, wait_for};
 
 const HOLD: &str = "[sensor]\nfanotify = \"hold\"\n";
 /// What no exec waits for while the daemon runs.
 const LONGEST: Duration = Duration::from_millis(50);
-
-/// One test at a time: each holds every exec of the machine.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// What a storm said.
 #[derive(Debug)]

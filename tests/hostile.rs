@@ -11,20 +11,17 @@
 mod common;
 
 use std::ffi::{OsStr, OsString};
-use std::net::TcpStream;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::symlink;
-use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::process::Command;
 
 use common::attacker::Listener;
 use common::daemon::{Daemon, lives};
 use common::finding::{CATEGORY, Finding, arguments_of};
 use common::hungfs::HungFs;
 use common::programs::program;
-use common::victim::Victim;
-use common::wait_for;
+use common::victim::{Victim, on_socket};
+use common::{alone, wait_for};
 
 /// The longest line that a spool may have: forwarders stop at 32 KiB.
 const LINE_MAX: usize = 30_000;
@@ -36,20 +33,6 @@ fn require_daemon() -> Option<&'static Daemon> {
         return None;
     }
     Some(Daemon::shared())
-}
-
-/// One test at a time: each takes the machine to a limit of its own, and would be another's storm.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Runs a program with a connection to the attacker's port on all three descriptors; the connection's own port.
-fn on_socket(attacker: u16, mut command: Command) -> (Victim, u16) {
-    let stream = TcpStream::connect(("127.0.0.1", attacker)).unwrap();
-    let stdio = || Stdio::from(OwnedFd::from(stream.try_clone().unwrap()));
-    command.stdin(stdio()).stdout(stdio()).stderr(stdio());
-    (Victim::spawn(command), stream.local_addr().unwrap().port())
 }
 
 /// The finding of that connection.

@@ -37,29 +37,13 @@ mod storms;
 #[path = "siege/threads.rs"]
 mod threads;
 
-use std::net::TcpStream;
-use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::process::Command;
 
+use common::alone;
 use common::attacker::Listener;
 use common::daemon::Daemon;
 use common::finding::{CATEGORY, Finding};
-use common::victim::Victim;
-
-/// One test at a time: each takes the machine to a limit of its own, and would be another's storm.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Starts a command with a connection to the attacker's port on fds 0-2; the connection's own port.
-fn on_socket(attacker: u16, mut command: Command) -> (Victim, u16) {
-    let stream = TcpStream::connect(("127.0.0.1", attacker)).unwrap();
-    let stdio = || Stdio::from(OwnedFd::from(stream.try_clone().unwrap()));
-    command.stdin(stdio()).stdout(stdio()).stderr(stdio());
-    (Victim::spawn(command), stream.local_addr().unwrap().port())
-}
+use common::victim::on_socket;
 
 /// `/bin/sh -c LINE`.
 fn shell(line: &str) -> Command {

@@ -98,44 +98,44 @@ pub fn resolve(
         end: end.unwrap_or(End::Slave),
         hops: vec![start],
     };
-    // What was noted is older than what is there, and a shell that makes a pipeline has all of its pipes for a moment: it
-    // counts once the command has gone, or, of one that is read by its parents, at once.
-    let as_noted = gone || question.above;
-    let passes: &[(bool, bool)] = match (question.above, as_noted) {
-        (true, _) => &[(false, true)],
-        (false, true) => &[(false, true), (true, true)],
-        // Somebody near who has the far end too, and nothing else, must not hide who has it for a purpose.
-        (false, false) => &[(false, false), (true, false), (false, true)],
-    };
     let mut asked = HashMap::new();
-    for (number, (everybody, as_noted)) in passes.iter().enumerate() {
-        if number == 2 && (above.is_empty() || noted.is_none_or(|noted| host.alive(noted.key))) {
-            break;
-        }
+    let mut search = |everybody: bool, above| {
         let mut search = Search {
             question,
             host,
             near: &near,
-            above: if *as_noted { above } else { &[] },
+            above,
             peers,
-            everybody: *everybody,
+            everybody,
             left: PROCESSES_MAX,
             asked: &mut asked,
             seen: HashSet::new(),
             cut: false,
         };
         let reached = search.run(start.clone());
-        if let Some(Reached { hops, holder, socket, heard_ms }) = reached {
-            let relay = relay(&holder, known.map(|known| known.lineage), host)?;
-            return Some(Way { hops, socket, heard_ms, relay, first: first.1, closed: false });
-        }
-        if search.cut {
+        if reached.is_none() && search.cut {
             host.cut();
         }
+        reached
+    };
+    let ended = || gone || noted.is_some_and(|noted| !host.alive(noted.key));
+    // What was noted is older than what is there, and a shell that makes a pipeline has all of its pipes for a moment: it
+    // counts once the command has gone, or, of one that is read by its parents, at once. Somebody near who has the far end
+    // too, and nothing else, must not hide who has it for a purpose: everybody comes second.
+    let reached = if question.above {
+        search(false, above)
+    } else if gone {
+        search(false, above).or_else(|| search(true, above))
+    } else {
+        let now = search(false, &[]).or_else(|| search(true, &[]));
+        now.or_else(|| (!above.is_empty() && ended()).then(|| search(false, above)).flatten())
+    };
+    if let Some(Reached { hops, holder, socket, heard_ms }) = reached {
+        let relay = relay(&holder, known.map(|known| known.lineage), host)?;
+        return Some(Way { hops, socket, heard_ms, relay, first: first.1, closed: false });
     }
     // It may have ended while it was asked for.
-    let gone = gone || noted.is_some_and(|noted| !host.alive(noted.key));
-    if gone && question.flow == Flow::Out { closed(&command, known?.lineage, first, host) } else { None }
+    if ended() && question.flow == Flow::Out { closed(&command, known?.lineage, first, host) } else { None }
 }
 
 /// A process and those above it, as far as they were noted, and then as they are.

@@ -82,11 +82,6 @@ fn call(number: u32) -> Option<(usize, usize)> {
     EXECVE.iter().find(|(known, ..)| *known == number).map(|(_, at, pointer)| (*at, *pointer))
 }
 
-/// Whether a program of this name is a dynamic loader: it is opened after each program that it loads.
-pub fn is_loader(name: &[u8]) -> bool {
-    [&b"ld-"[..], b"ld.so", b"ld64.so"].iter().any(|start| name.starts_with(start))
-}
-
 /// Whether a thread is in execve, or on a processor, where it cannot be told.
 pub fn may_execute(thread: Pid) -> bool {
     let text = ProcDir::open(thread).and_then(|dir| dir.read(c"syscall", 256));

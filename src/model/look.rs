@@ -95,6 +95,15 @@ pub fn base_name(path: &[u8]) -> &[u8] {
     path.rsplit(|&b| b == b'/').next().unwrap_or(path)
 }
 
+/// Whether a program of this base name is a dynamic loader (ld.so(8), musl's, and that of 64-bit POWER).
+pub fn is_loader(name: &[u8]) -> bool {
+    let has = |part: &[u8]| name.windows(part.len()).any(|window| window == part);
+    name.starts_with(b"ld-musl")
+        || (name.starts_with(b"ld-") && has(b".so"))
+        || name == b"ld.so"
+        || name.starts_with(b"ld64.so")
+}
+
 /// The arguments of a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Args {

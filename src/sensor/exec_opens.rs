@@ -14,7 +14,6 @@ use std::sync::atomic::Ordering;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::host::exec_args;
 use crate::host::glance::{Glance, glance};
 use crate::host::link::is_socket;
 use crate::host::proc_dir::ProcDir;
@@ -22,7 +21,7 @@ use crate::host::stat::Status;
 use crate::host::undertaker::Undertaker;
 use crate::model::clock::Moment;
 use crate::model::ids::Pid;
-use crate::model::look::base_name;
+use crate::model::look::{base_name, is_loader};
 use crate::model::loss::Loss;
 use crate::sensor::held::HeldLooks;
 use crate::sensor::hold_state::{Drop as Dropped, HoldState};
@@ -136,11 +135,7 @@ impl Opens {
                 None => ProcDir::open(thread).is_ok_and(|dir| on_socket(&dir)),
             };
         if !read {
-            if let Some(ticket) = ticket
-                && ticket.allow()
-            {
-                self.state.waited(ticket.age_us(clock::now().mono_ns));
-            }
+            self.state.let_go(ticket.as_ref());
             if self.popular.is_due(&file) {
                 // A full mailbox: it will be due again.
                 let _ = self.candidates.put(file);
@@ -182,7 +177,7 @@ fn is_named(file: &OwnedFd, named: &Named) -> bool {
     };
     let name = base_name(link.strip_suffix(b" (deleted)").unwrap_or(link));
     // The program that is loaded had an event of its own.
-    !exec_args::is_loader(name) && named(name)
+    !is_loader(name) && named(name)
 }
 
 /// Whether any of fds 0-2 is a socket. Nothing but procfs is asked, and nothing is allocated.

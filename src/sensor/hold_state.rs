@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::sensor::settings::FanotifyMode;
+use crate::sensor::waiters::Ticket;
+use crate::sys::clock;
 
 /// Powers of two of microseconds.
 const BUCKETS: usize = 24;
@@ -130,8 +132,17 @@ impl HoldState {
         number > self.descriptors_max
     }
 
+    /// Lets an opener go on, if nobody has yet, and notes how long it waited.
+    pub fn let_go(&self, ticket: Option<&Ticket>) {
+        if let Some(ticket) = ticket
+            && ticket.allow()
+        {
+            self.waited(ticket.age_us(clock::now().mono_ns));
+        }
+    }
+
     /// An opener was let go after so long.
-    pub fn waited(&self, us: u64) {
+    fn waited(&self, us: u64) {
         let bucket = (u64::BITS - us.leading_zeros()) as usize;
         if let Some(count) = self.waits.get(bucket.min(BUCKETS - 1)) {
             count.fetch_add(1, Ordering::Relaxed);

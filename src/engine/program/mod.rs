@@ -13,7 +13,7 @@ pub mod shell;
 use crate::engine::program::catalog::{Catalog as Names, Group};
 use crate::engine::program::launcher::Unwrapped;
 use crate::engine::program::shell::ShellFamily;
-use crate::model::look::base_name;
+use crate::model::look::{base_name, is_loader};
 
 /// How many wrappers are looked through.
 const DEPTH_MAX: usize = 8;
@@ -93,7 +93,7 @@ impl Catalog {
             || self.names.shell_family(&name).is_some()
             || launcher::is_launcher(&name)
             || is_multicall(&name)
-            || is_loader(&name)
+            || is_loader(comm)
     }
 
     /// Whether what calls itself so may wait for commands on its stdin, or become something that does: all but commands
@@ -127,7 +127,7 @@ impl Catalog {
     pub fn identify_as(&self, name: &str, exe_path: &[u8], argv: &[Vec<u8>]) -> Program {
         let argv: Vec<&[u8]> = argv.iter().map(Vec::as_slice).collect();
         let exe = text(base_name(exe_path));
-        let operand = launcher::loader_operand(&argv).filter(|_| is_loader(&exe));
+        let operand = launcher::loader_operand(&argv).filter(|_| is_loader(exe.as_bytes()));
         let argv = operand.unwrap_or(&argv);
         let launchers = operand.map(|_| exe).into_iter().collect();
         let mut found = self.unwrap(name.to_owned(), argv, launchers, None);
@@ -155,7 +155,7 @@ impl Catalog {
         if launchers.len() >= DEPTH_MAX {
             return self.plain(name, argv, launchers, multicall);
         }
-        if is_loader(&name)
+        if is_loader(name.as_bytes())
             && let Some(rest) = launcher::loader_operand(argv)
         {
             let inner = text(base_name(rest.first().copied().unwrap_or_default()));
@@ -229,7 +229,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// The program that the dynamic loader was given to run; `None` where the program is no loader.
 pub fn loader_operand<'a>(exe_path: &[u8], argv: &'a [Vec<u8>]) -> Option<&'a [u8]> {
-    if !is_loader(&text(base_name(exe_path))) {
+    if !is_loader(base_name(exe_path)) {
         return None;
     }
     let words: Vec<&[u8]> = argv.iter().map(Vec::as_slice).collect();
@@ -241,10 +241,6 @@ pub fn loader_operand<'a>(exe_path: &[u8], argv: &'a [Vec<u8>]) -> Option<&'a [u
 pub fn is_multicall(name: &str) -> bool {
     let stem = name.split(['.', '-']).next().unwrap_or(name);
     MULTICALL.contains(&name) || MULTICALL.contains(&stem)
-}
-
-fn is_loader(name: &str) -> bool {
-    (name.starts_with("ld-") || name == "ld.so") && (name.contains(".so") || name.starts_with("ld-musl"))
 }
 
 #[cfg(test)]

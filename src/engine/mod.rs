@@ -236,7 +236,11 @@ impl Engine {
         }
         if look.cause == Cause::Fork && self.is_only_fork(&look) {
             let start = look.key.start;
-            return self.on_fork(look.parent, look.key.pid, start, look.at);
+            // Come upon in the midst of an execve that is known already: nothing has changed.
+            return match own {
+                Some(own) => self.table.put_back(own),
+                None => self.on_fork(look.parent, look.key.pid, start, look.at),
+            };
         }
         let lineage = match &own {
             Some(own) => own.incidents.clone(),

@@ -229,6 +229,22 @@ fn a_vanished_command_counts_as_inherited() {
 }
 
 #[test]
+fn a_child_come_upon_in_the_midst_of_execve_is_one_life() {
+    let mut script = Script::new();
+    script.exec(10, 1, &["sh"], [tied(5), tied(5), tied(5)]);
+    script.exec(11, 10, &["id"], [NULL, tied(5), NULL]);
+    // Its arguments are not there yet when its parent's children are looked up.
+    let mut half = script.look(11, 10, &["id"], [NULL, tied(5), NULL]);
+    half.args.list.clear();
+    half.cause = Cause::Fork;
+    script.handle(Event::Look(Box::new(half)));
+    script.exit(11);
+    script.exit(10);
+    let ended = script.tick(3 * SECOND).pop().unwrap();
+    assert_eq!((ended.process_count, ended.state), (2, State::Inactive));
+}
+
+#[test]
 fn a_flood_counts_exactly_and_floods_nothing() {
     let mut script = Script::new();
     let mut records = script.exec(10, 1, &["sh"], [tied(5), tied(5), tied(5)]).len();

@@ -11,6 +11,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -250,10 +251,14 @@ impl Daemon {
         self.place.records()
     }
 
+    /// The newest record that `matches`, if one comes in this time.
+    pub fn within(&self, time: Duration, matches: impl Fn(&Finding) -> bool) -> Option<Finding> {
+        wait_at_most(time, || self.records().into_iter().rfind(|record| matches(record)))
+    }
+
     /// The newest record that `matches`; panics with everything known if none comes before the deadline.
     pub fn wait_for(&self, what: &str, matches: impl Fn(&Finding) -> bool) -> Finding {
-        let found = wait_at_most(DEADLINE, || self.records().into_iter().rfind(|record| matches(record)));
-        found.unwrap_or_else(|| {
+        self.within(DEADLINE, matches).unwrap_or_else(|| {
             let records: Vec<_> = self.records().iter().rev().take(8).map(Finding::brief).collect();
             panic!(
                 "no record within {DEADLINE:?}: {what}\nthe last records:\n{}\ntetherd said:\n{}",

@@ -67,8 +67,22 @@ fn storm(count: u64, width: u64, on: &str, command: &[&str]) -> Storm {
     storm
 }
 
-/// Runs a storm on one socket; the record that ends its incident.
+/// Runs a storm on one socket; the record that ends its incident. On a machine that is busy with something else even the
+/// threads that answer may not get their turn in time: who was let go by the deadline is counted, and then it is tried
+/// again.
 fn tethered_storm(daemon: &Daemon, count: u64, width: u64, command: &[&str]) -> Finding {
+    for _ in 0..2 {
+        let late = daemon.lost("deadline_missed");
+        let found = one_tethered_storm(daemon, count, width, command);
+        if daemon.lost("deadline_missed") == late {
+            return found;
+        }
+        eprintln!("hold: once more: the deadline let somebody go");
+    }
+    one_tethered_storm(daemon, count, width, command)
+}
+
+fn one_tethered_storm(daemon: &Daemon, count: u64, width: u64, command: &[&str]) -> Finding {
     let port = Listener::tcp().swallow();
     storm(count, width, &format!("127.0.0.1:{port}"), command);
     // The daemon's own measure: a busy machine keeps a process from its turn for longer than any answer takes.

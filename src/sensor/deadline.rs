@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::model::clock::SECOND;
 use crate::model::loss::Loss;
 use crate::sensor::hold_state::{Drop, HoldState};
+use crate::sensor::rank::Rank;
 use crate::sensor::waiters::Waiters;
 use crate::stats::Stats;
 use crate::sys::clock;
@@ -40,6 +41,7 @@ pub struct Deadline {
     state: Arc<HoldState>,
     stats: Arc<Stats>,
     misses: Misses,
+    rank: Rank,
     progress: u64,
     was_readable: bool,
     is_stuck: bool,
@@ -53,6 +55,7 @@ impl Deadline {
             state,
             stats,
             misses: Misses::default(),
+            rank: Rank::default(),
             progress: 0,
             was_readable: false,
             is_stuck: false,
@@ -73,7 +76,9 @@ impl Deadline {
             }
             last = now;
             let late = waiters.let_go(now, LIMIT_NS);
-            let unread = self.drain_if_stuck();
+            let waits = self.is_readable();
+            self.rank.tick(&waiters.answering, now, waits);
+            let unread = self.drain_if_stuck(waits);
             if late + unread > 0 {
                 self.stats.lose(Loss::DeadlineMissed, late + unread);
                 state.hurry(now);
@@ -85,13 +90,17 @@ impl Deadline {
         }
     }
 
+    /// Whether there is something to be taken.
+    fn is_readable(&self) -> bool {
+        let mut queue = [PollFd::new(self.waiters.group(), PollFlags::IN)];
+        let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut queue, Some(&no_wait)).is_ok_and(|n| n > 0)
+    }
+
     /// Where the reader has taken nothing since the last tick although there is something: takes everything, and lets
     /// everybody go. How many that were.
-    fn drain_if_stuck(&mut self) -> u64 {
+    fn drain_if_stuck(&mut self, readable: bool) -> u64 {
         let group = self.waiters.group();
-        let mut queue = [PollFd::new(group, PollFlags::IN)];
-        let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let readable = poll(&mut queue, Some(&no_wait)).is_ok_and(|n| n > 0);
         let progress = self.waiters.progress.load(Ordering::Relaxed);
         let stuck = readable && (self.was_readable || self.is_stuck) && progress == self.progress;
         self.was_readable = readable;

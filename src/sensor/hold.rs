@@ -265,6 +265,9 @@ fn start_answering(common: &Common, group: Arc<Group>) -> io::Result<Arc<Waiters
         Opens { waiters: waiters_of, state, held, stats, jobs, candidates, popular, interest, undertaker };
     std::thread::Builder::new().name("opens".into()).spawn(move || {
         be_ready(realtime, 3);
+        if holds && realtime {
+            opens.waiters.answering.begin();
+        }
         opens.run();
     })?;
     Ok(waiters)

@@ -21,6 +21,7 @@ pub mod marks;
 pub mod popular;
 pub mod probe;
 pub mod proc_events;
+pub mod rank;
 pub mod reading;
 pub mod sequence;
 pub mod settings;

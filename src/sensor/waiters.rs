@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::sensor::rank::Answering;
 use crate::sys::fanotify::{Group, Token};
 
 /// The most that wait at one time; whoever comes when all places are taken is let through unseen.
@@ -23,6 +24,8 @@ pub struct Waiters {
     places: Box<[AtomicU64]>,
     /// Grows with each event that the group's reader takes: one that hangs is known by its standing still.
     pub progress: AtomicU64,
+    /// Who answers.
+    pub answering: Answering,
 }
 
 /// One waiting opener. It goes on when it is answered, and at the latest when this is dropped.
@@ -37,7 +40,7 @@ impl Waiters {
     /// Nobody waits.
     pub fn new(group: Arc<Group>) -> Arc<Self> {
         let places = std::iter::repeat_with(AtomicU64::default).take(PLACES).collect();
-        Arc::new(Self { group, places, progress: AtomicU64::new(0) })
+        Arc::new(Self { group, places, progress: AtomicU64::new(0), answering: Answering::default() })
     }
 
     /// The group.

@@ -18,6 +18,11 @@ pub enum Policy {
 
 /// Sets the calling thread's scheduling.
 pub fn set_policy(policy: Policy) -> io::Result<()> {
+    set_policy_of(0, policy)
+}
+
+/// Sets the scheduling of a thread of this process by its id; 0 is the calling thread.
+pub fn set_policy_of(thread: i32, policy: Policy) -> io::Result<()> {
     let (number, priority) = match policy {
         Policy::Fifo => (libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, 1),
         Policy::FifoAt(priority) => {
@@ -26,7 +31,7 @@ pub fn set_policy(policy: Policy) -> io::Result<()> {
         Policy::Other => (libc::SCHED_OTHER | libc::SCHED_RESET_ON_FORK, 0),
     };
     let parameters = libc::sched_param { sched_priority: priority };
-    // SAFETY: 0 is the calling thread, and the parameters live through the call.
-    let result = unsafe { libc::sched_setscheduler(0, number, &raw const parameters) };
+    // SAFETY: any number may be asked for, and the parameters live through the call.
+    let result = unsafe { libc::sched_setscheduler(thread, number, &raw const parameters) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -12,7 +12,9 @@ pub mod direction;
 pub mod disguise;
 #[cfg(test)]
 mod disguise_tests;
+mod due;
 pub mod incident;
+mod lives;
 pub mod policy;
 pub mod program;
 pub mod relayed;
@@ -33,12 +35,12 @@ use crate::engine::policy::{Candidate, RuleSet};
 use crate::engine::program::{Catalog, Program};
 use crate::engine::relayed::Command;
 use crate::engine::settings::EngineSettings;
-use crate::engine::table::{INCIDENTS_OF_ONE_MAX, Life, Table};
+use crate::engine::table::{Life, Table};
 use crate::host::Host;
-use crate::model::clock::{Moment, SECOND};
+use crate::model::clock::SECOND;
 use crate::model::detection::{Detection, Row, State};
 use crate::model::event::Event;
-use crate::model::ids::{FindingId, Inode, Pid, ProcessKey, SocketCookie, StartTime};
+use crate::model::ids::{FindingId, Inode, Pid, ProcessKey, SocketCookie};
 use crate::model::look::{Cause, Look, Observation};
 use crate::model::loss::Loss;
 use crate::model::relay::Relay;
@@ -46,8 +48,6 @@ use crate::model::socket::{Scope, Socket};
 use crate::model::stdio::{Tether, TetherKind};
 use crate::model::text;
 
-/// How long an ended incident is remembered, so that it goes on under its name and count if its socket is used again.
-const REMEMBER_NS: u64 = 60 * SECOND;
 /// How many processes are asked in one tick whether they still live.
 const ALIVE_CHECKS: usize = 256;
 /// Program files held open for hashing at one time.
@@ -478,143 +478,6 @@ impl Engine {
             }
         }
         id
-    }
-
-    fn on_fork(&mut self, parent: Pid, child: Pid, start: StartTime, at: Moment) {
-        let Some(from) = self.table.current(parent) else { return };
-        let life = Life {
-            key: ProcessKey { pid: child, start },
-            parent,
-            incidents: from.incidents.clone(),
-            stdio: from.stdio.clone(),
-            program: from.program.clone(),
-            exec_may_follow: false,
-        };
-        // A look may have come first: it knows more.
-        if self.table.current(child).is_some_and(|known| known.key == life.key && known.program.is_some()) {
-            return;
-        }
-        self.keep(life, at);
-    }
-
-    fn on_vanished(&mut self, pid: Pid, at: Moment, host: &impl Host, out: &mut Vec<Detection>) {
-        let Some(life) = self.table.current(pid) else {
-            self.losses.push((Loss::Vanished, 1));
-            return;
-        };
-        // It was come upon as somebody's child after its exec, and counted then.
-        if life.exec_may_follow {
-            return self.keep(Life { exec_may_follow: false, ..life.clone() }, at);
-        }
-        let mut look = Look::blank(life.key, at, Observation::Inherited, Cause::Exec);
-        look.parent = life.parent;
-        look.stdio = life.stdio.clone();
-        look.unread.push("all of /proc/PID");
-        self.on_look(look, host, out);
-    }
-
-    fn on_exit(&mut self, pid: Pid, at: Moment) {
-        if let Some(life) = self.table.remove(pid) {
-            self.left(&life, at);
-        }
-    }
-
-    /// Puts a life in the table and counts it where it belongs.
-    fn keep(&mut self, mut life: Life, at: Moment) {
-        life.incidents.truncate(INCIDENTS_OF_ONE_MAX);
-        let incidents = life.incidents.clone();
-        let (earlier, evicted) = self.table.insert(life);
-        for id in incidents {
-            if let Some(incident) = self.incidents.get_mut(&id) {
-                incident.alive += 1;
-            }
-            self.touch(id, at);
-        }
-        if let Some(earlier) = earlier {
-            self.left(&earlier, at);
-        }
-        if let Some(evicted) = evicted {
-            self.losses.push((Loss::ProcessEvicted, 1));
-            self.left(&evicted, at);
-        }
-    }
-
-    /// A life is no longer in the table.
-    fn left(&mut self, life: &Life, at: Moment) {
-        for id in &life.incidents {
-            if let Some(incident) = self.incidents.get_mut(id) {
-                incident.leave(at);
-            }
-            self.touch(*id, at);
-        }
-    }
-
-    /// Looks after processes whose end was not heard. With `began`, all that started before it; else a few, in turn.
-    fn bury(&mut self, most: usize, began: Option<Moment>, at: Moment, host: &impl Host) {
-        let total = self.table.len();
-        let skip = if began.is_some() || total == 0 { 0 } else { self.checked % total };
-        let dead: Vec<Pid> = self
-            .table
-            .iter()
-            .skip(skip)
-            .take(most)
-            .filter(|life| !host.alive(life.key))
-            .map(|life| life.key.pid)
-            .collect();
-        self.checked = if skip.saturating_add(most) >= total { 0 } else { skip + most };
-        for pid in dead {
-            self.orders.push(Order::Forget(pid));
-            self.on_exit(pid, at);
-        }
-    }
-
-    fn forget_ended(&mut self, now: Moment) {
-        let old: Vec<FindingId> = self
-            .incidents
-            .iter()
-            .filter(|(_, incident)| incident.ended_before(now, REMEMBER_NS))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in old {
-            if let Some(incident) = self.incidents.remove(&id) {
-                self.unlist(&incident);
-            }
-        }
-    }
-
-    fn unlist(&mut self, incident: &Incident) {
-        let anchor = incident.anchor();
-        if self.by_anchor.get(&anchor) == Some(&incident.id()) {
-            self.by_anchor.remove(&anchor);
-        }
-        if let Some(at) = incident.listed_ns {
-            self.due.remove(&(at, incident.id()));
-        }
-    }
-
-    /// Puts an incident where its next record is due.
-    fn touch(&mut self, id: FindingId, now: Moment) {
-        let reissue = self.settings.reissue_seconds.saturating_mul(SECOND);
-        let Some(incident) = self.incidents.get_mut(&id) else { return };
-        let next = incident.due_ns(reissue).map(|at| at.max(now.mono_ns));
-        if let Some(at) = std::mem::replace(&mut incident.listed_ns, next) {
-            self.due.remove(&(at, id));
-        }
-        self.due.extend(next.map(|at| (at, id)));
-    }
-
-    fn issue_due(&mut self, now: Moment, out: &mut Vec<Detection>) {
-        let reissue = self.settings.reissue_seconds.saturating_mul(SECOND);
-        while let Some((at, id)) = self.due.first().copied() {
-            if at > now.mono_ns {
-                break;
-            }
-            self.due.pop_first();
-            let Some(incident) = self.incidents.get_mut(&id) else { continue };
-            out.extend(incident.issue(now, reissue));
-            incident.listed_ns = incident.due_ns(reissue).map(|at| at.max(now.mono_ns + 1));
-            self.due.extend(incident.listed_ns.map(|at| (at, id)));
-        }
     }
 }
 

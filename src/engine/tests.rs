@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::host::scripted::ScriptedHost;
+use crate::model::clock::Moment;
 use crate::model::detection::Severity;
+use crate::model::ids::StartTime;
 use crate::model::look::{Args, Exe};
 use crate::model::socket::{Address, Direction, Family, Peer, Protocol, SocketLookup, SocketType};
 use crate::model::stdio::Backing;

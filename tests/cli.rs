@@ -9,6 +9,8 @@
 
 mod common;
 
+#[path = "cli/evidence.rs"]
+mod evidence;
 #[path = "cli/exits.rs"]
 mod exits;
 #[path = "cli/follow.rs"]

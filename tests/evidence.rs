@@ -285,3 +285,90 @@ fn a_full_directory_and_an_ended_process_are_said() {
     let said = ended.property("Enrichment_Status")["missing"].to_string();
     assert!(told || said.contains("the process has gone"), "{}", ended.0);
 }
+
+/// `tetherd evidence` while it lives, and when it has ended.
+#[test]
+fn collected_while_it_lives() {
+    require!("python3", "busybox", "sha256sum", "tar");
+    let daemon = daemon();
+    let tied = Tied::in_memory();
+    let found = tied.found(&daemon, |record| record.property("Executable_Origin")["kind"] == "memfd");
+    let (pid, spool) = (tied.victim.pid(), daemon.place().spool().display().to_string());
+    let place = tempfile::tempdir().unwrap();
+    let collect = |name: &str, more: &[&str]| {
+        let output = place.path().join(name);
+        let to = output.display().to_string();
+        let arguments = [&["evidence", found.id(), "--spool", &spool, "-o", &to], more].concat();
+        let said = common::daemon::tetherd(&arguments);
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        let manifest = fs::read(output.join("manifest.json")).unwrap();
+        (output, serde_json::from_slice::<Value>(&manifest).unwrap(), String::from_utf8(said.stdout).unwrap())
+    };
+    let (bundle, manifest, said) = collect("living", &["--memory"]);
+    let live = bundle.join(format!("live/{pid}"));
+    let text = |name: &str| String::from_utf8_lossy(&fs::read(live.join(name)).unwrap()).into_owned();
+    let busybox = fs::read("/usr/bin/busybox").unwrap();
+    assert!(fs::read(live.join("exe")).unwrap() == busybox, "the program that has no file");
+    assert!(
+        fs::read(bundle.join("programs").join(sha256(&busybox))).unwrap() == busybox,
+        "the daemon's copy"
+    );
+    assert!(text("status").contains(&format!("Pid:\t{pid}\n")));
+    assert!(text("links.tsv").contains("exe\t/memfd:sh (deleted)"), "{}", text("links.tsv"));
+    let inode = found.text("Socket_Inode");
+    assert!(text("fds.tsv").contains(&format!("0\tsocket:[{inode}]")), "{}", text("fds.tsv"));
+    let network = fs::read_link(format!("/proc/{pid}/ns/net")).unwrap().display().to_string();
+    let network = bundle.join(format!("live/net-{}", network.trim_matches(|c: char| !c.is_ascii_digit())));
+    assert!(fs::read_to_string(network.join("tcp")).unwrap().contains(inode));
+    let process = |manifest: &Value| {
+        let all = manifest["processes"].as_array().unwrap().clone();
+        all.into_iter().find(|process| process["pid"] == pid).unwrap()
+    };
+    assert_eq!(
+        (&process(&manifest)["state"], &process(&manifest)["role"]),
+        (&json!("lives"), &json!("command"))
+    );
+    assert!(said.contains(&format!("gcore -a -o core-{} {pid}", found.id())), "{said}");
+    drop(tied);
+    daemon.wait_for("it ends", |record| record.id() == found.id() && record.state() == "INACTIVE");
+    let (bundle, manifest, _) = collect("ended", &[]);
+    assert_ne!(process(&manifest)["state"], "lives", "{manifest:#}");
+    assert!(!bundle.join(format!("live/{pid}")).exists());
+    assert!(fs::read(bundle.join("programs").join(sha256(&busybox))).unwrap() == busybox);
+}
+
+/// What is kept of an environment, and of what came after the first command.
+#[test]
+fn collected_with_and_without_secrets() {
+    require!("bash");
+    let daemon = daemon();
+    let mut command = Command::new("/bin/bash");
+    command.env("DB_PASSWORD", "hunter2").env("SSH_CLIENT", "192.0.2.7 40000 22");
+    let tied = Tied::by(command);
+    let found = tied.found(&daemon, |record| runs(record, "bash"));
+    let mut session = tied.attacker.accept();
+    session.run("sleep 300 </dev/null >/dev/null 2>&1 & echo started");
+    let spool = daemon.place().spool().display().to_string();
+    let place = tempfile::tempdir().unwrap();
+    for (name, more) in [("listed", [].as_slice()), ("full", ["--full"].as_slice())] {
+        let output = place.path().join(name);
+        let to = output.display().to_string();
+        let arguments = [&["evidence", found.id(), "--spool", &spool, "-o", &to], more].concat();
+        assert!(common::daemon::tetherd(&arguments).status.success());
+        let environ = fs::read(output.join(format!("live/{}/environ", tied.victim.pid()))).unwrap();
+        let environ = String::from_utf8_lossy(&environ).into_owned();
+        assert!(environ.contains("SSH_CLIENT=192.0.2.7 40000 22"), "{environ}");
+        assert!(environ.contains("DB_PASSWORD"), "{environ}");
+        assert_eq!(environ.contains("hunter2"), name == "full", "{environ}");
+        // What it started in the background holds nothing of the tether, and is kept.
+        let manifest: Value =
+            serde_json::from_slice(&fs::read(output.join("manifest.json")).unwrap()).unwrap();
+        let processes = manifest["processes"].as_array().unwrap();
+        let sleeps = processes.iter().any(|process| {
+            let directory = process["directory"].as_str().unwrap_or("none");
+            fs::read(output.join(directory).join("cmdline")).is_ok_and(|line| line.starts_with(b"sleep\0"))
+        });
+        assert!(sleeps, "{manifest:#}");
+    }
+    session.run("kill $!");
+}

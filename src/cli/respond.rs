@@ -195,7 +195,7 @@ fn journal(about: &'static str, facts: &Facts<'_>) -> Command {
 }
 
 /// `tetherd VERB`, of the spool that the finding is from.
-fn tetherd(about: &'static str, verb: &str, facts: &Facts<'_>) -> Command {
+pub fn tetherd(about: &'static str, verb: &str, facts: &Facts<'_>) -> Command {
     let command = Command::node(about, &format!("tetherd {verb}"));
     match &facts.spool {
         Some(spool) => command.within("--spool=", spool, ""),

@@ -26,7 +26,7 @@ use crate::model::look::{Exe, Look, Namespaces};
 use crate::model::text::{cut, lossy};
 
 pub(super) use copy::{Copied, Copies};
-pub(super) use environment::Environment;
+pub use environment::{Environment, parse as shown_environment};
 pub(super) use origin::Origin;
 pub(super) use peers::Peers;
 pub(super) use script::Script;

@@ -156,6 +156,52 @@ fn memory_is_kept_and_links_two_findings() {
     assert_eq!(again.count(), one.count());
 }
 
+/// An address of this machine that is not on loopback.
+fn own_address() -> Option<std::net::IpAddr> {
+    // Nothing is sent: the kernel only chooses a route.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback())
+}
+
+/// Two findings with the same peer, and one with another: linked both ways, in the records and in `show`.
+#[test]
+fn one_peer_links_two_findings() {
+    require!("dash");
+    let Some(ip) = own_address() else { return common::impossible("it has no address but loopback's") };
+    let daemon = daemon();
+    let with = |ip: &str| {
+        let attacker = Listener::at(ip);
+        let mut command = Command::new("/usr/bin/dash");
+        let stream = TcpStream::connect((ip, attacker.port())).unwrap();
+        let stdio = || Stdio::from(OwnedFd::from(stream.try_clone().unwrap()));
+        command.stdin(stdio()).stdout(stdio()).stderr(stdio());
+        Tied { victim: Victim::spawn(command), attacker }
+    };
+    let ip = ip.to_string();
+    let (first, other) = (with(&ip), with("127.0.0.1"));
+    let one = first.found(&daemon, |record| runs(record, "dash"));
+    let apart = other.found(&daemon, |record| runs(record, "dash"));
+    drop(first);
+    daemon.wait_for("the first one ends", |record| record.id() == one.id() && record.state() == "INACTIVE");
+    let second = with(&ip);
+    let two = second.found(&daemon, |record| runs(record, "dash"));
+    for (own, to) in [(&one, &two), (&two, &one)] {
+        let links =
+            |record: &Finding| record.property("Related_Findings").as_array().cloned().unwrap_or_default();
+        let linked = daemon.wait_for("the link", |record| {
+            record.id() == own.id() && links(record).iter().any(|link| link["id"] == to.id())
+        });
+        let link = links(&linked).into_iter().find(|link| link["id"] == to.id()).unwrap();
+        assert_eq!(link["reasons"], json!(["peer", "executable"]), "{}", linked.0);
+        assert!(links(&linked).iter().all(|link| link["id"] != apart.id()), "{}", linked.0);
+        let spool = daemon.place().spool().display().to_string();
+        let shown = common::daemon::tetherd(&["show", own.id(), "--spool", &spool]).stdout;
+        let shown = String::from_utf8(shown).unwrap();
+        assert!(shown.contains("Related Findings") && shown.contains(to.id()), "{shown}");
+    }
+}
+
 #[test]
 fn fewer_privileges() {
     require!("setpriv", "dash");

@@ -19,6 +19,8 @@ mod follow;
 mod hostile;
 #[path = "cli/json.rs"]
 mod json;
+#[path = "cli/kubectl.rs"]
+mod kubectl;
 #[path = "cli/pipes.rs"]
 mod pipes;
 #[path = "cli/quote.rs"]

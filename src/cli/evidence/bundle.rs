@@ -217,7 +217,7 @@ impl Bundle {
         let sum = self.add(SUMS, "tetherd evidence", lines.concat().as_bytes(), false)?.sha256.clone();
         rustix::fs::fsync(&self.top).map_err(|errno| self.failed("", &errno))?;
         if self.archive {
-            self.into_archive()?
+            self.archive_all()?
         } else {
             self.rename()?
         }
@@ -239,7 +239,7 @@ impl Bundle {
     }
 
     /// The archive is written under its own name, which nothing had.
-    fn into_archive(&self) -> Result<(), Failure> {
+    fn archive_all(&self) -> Result<(), Failure> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&self.parent, self.name.as_str(), flags, PRIVATE);
         let file = File::from(opened.map_err(|errno| self.failed("", &errno))?);

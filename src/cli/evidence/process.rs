@@ -5,7 +5,7 @@
 //! regular file. The reading is on threads that may hang: a program, or the pages of an argument, can be on a filesystem
 //! of the intruder's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -92,7 +92,7 @@ pub struct Limits {
 #[derive(Debug, Default)]
 pub struct Places {
     programs: BTreeMap<(u64, Inode), String>,
-    networks: BTreeMap<Inode, String>,
+    networks: BTreeSet<Inode>,
 }
 
 /// How it went.
@@ -141,14 +141,11 @@ pub fn keep(
     for (name, why) in read.problems {
         missing.add(format!("{what}: {name}"), why);
     }
-    if let Some(network) = read.network {
-        if !places.networks.contains_key(&network) {
-            let place = format!("live/net-{network}");
-            for (name, content, truncated) in &read.sockets {
-                let name = name.trim_start_matches("net/");
-                bundle.add(&format!("{place}/{name}"), &from(&format!("net/{name}")), content, *truncated)?;
-            }
-            places.networks.insert(network, place);
+    if let Some(network) = read.network.filter(|network| places.networks.insert(*network)) {
+        for (name, content, truncated) in &read.sockets {
+            let name = name.trim_start_matches("net/");
+            let place = format!("live/net-{network}/{name}");
+            bundle.add(&place, &from(&format!("net/{name}")), content, *truncated)?;
         }
     }
     match read.program {

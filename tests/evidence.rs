@@ -55,11 +55,11 @@ impl Tied {
         Self { victim: Victim::spawn(command), attacker }
     }
 
-    /// A program that lives in memory alone.
-    fn in_memory() -> Self {
+    /// A program that lives in memory alone: busybox and a tail of one's own, so that no other test has the same.
+    fn in_memory(tail: &str) -> Self {
         let attacker = Listener::tcp();
         let code = format!(
-            "import os, socket\nm = os.memfd_create('sh')\nos.write(m, open('/usr/bin/busybox', 'rb').read())\n\
+            "import os, socket\nm = os.memfd_create('sh')\nos.write(m, open('/usr/bin/busybox', 'rb').read() + b'{tail}')\n\
              s = socket.create_connection(('127.0.0.1', {}))\n\
              for n in 0, 1, 2: os.dup2(s.fileno(), n)\nos.execve(m, ['sh'], {{}})\n",
             attacker.port()
@@ -137,13 +137,13 @@ fn memory_is_kept_and_links_two_findings() {
     require!("python3", "busybox");
     let daemon = daemon();
     let from_memory = |record: &Finding| record.property("Executable_Origin")["kind"] == "memfd";
-    let first = Tied::in_memory();
+    let first = Tied::in_memory("links");
     let one = first.found(&daemon, from_memory);
-    is_copied(&daemon, &one, &fs::read("/usr/bin/busybox").unwrap());
+    is_copied(&daemon, &one, &[fs::read("/usr/bin/busybox").unwrap(), b"links".to_vec()].concat());
     assert!(one.property("Related_Findings").is_null(), "{}", one.0);
     drop(first);
     daemon.wait_for("the first one ends", |record| record.id() == one.id() && record.state() == "INACTIVE");
-    let second = Tied::in_memory();
+    let second = Tied::in_memory("links");
     let two = second.found(&daemon, from_memory);
     let link = |to: &Finding| json!({"id": to.id(), "reasons": ["executable"], "firstSeen": to.0["finding"]["eventTime"]});
     let linked = |record: &Finding, to: &Finding| {
@@ -381,7 +381,7 @@ fn a_full_directory_and_an_ended_process_are_said() {
 fn collected_while_it_lives() {
     require!("python3", "busybox", "sha256sum", "tar");
     let daemon = daemon();
-    let tied = Tied::in_memory();
+    let tied = Tied::in_memory("kept");
     let found = tied.found(&daemon, |record| record.property("Executable_Origin")["kind"] == "memfd");
     let (pid, spool) = (tied.victim.pid(), daemon.place().spool().display().to_string());
     let place = tempfile::tempdir().unwrap();
@@ -397,7 +397,7 @@ fn collected_while_it_lives() {
     let (bundle, manifest, said) = collect("living", &["--memory"]);
     let live = bundle.join(format!("live/{pid}"));
     let text = |name: &str| String::from_utf8_lossy(&fs::read(live.join(name)).unwrap()).into_owned();
-    let busybox = fs::read("/usr/bin/busybox").unwrap();
+    let busybox = [fs::read("/usr/bin/busybox").unwrap(), b"kept".to_vec()].concat();
     assert!(fs::read(live.join("exe")).unwrap() == busybox, "the program that has no file");
     assert!(
         fs::read(bundle.join("programs").join(sha256(&busybox))).unwrap() == busybox,

@@ -9,6 +9,8 @@
 
 mod common;
 
+#[path = "cli/evidence.rs"]
+mod evidence;
 #[path = "cli/exits.rs"]
 mod exits;
 #[path = "cli/follow.rs"]
@@ -17,6 +19,8 @@ mod follow;
 mod hostile;
 #[path = "cli/json.rs"]
 mod json;
+#[path = "cli/kubectl.rs"]
+mod kubectl;
 #[path = "cli/pipes.rs"]
 mod pipes;
 #[path = "cli/quote.rs"]

@@ -53,6 +53,8 @@ mod podman_sessions;
 mod process;
 #[path = "containers/protobuf.rs"]
 mod protobuf;
+#[path = "containers/related.rs"]
+mod related;
 #[path = "containers/respond.rs"]
 mod respond;
 #[path = "containers/shared.rs"]

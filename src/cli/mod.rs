@@ -11,6 +11,7 @@ pub mod command;
 pub mod config;
 pub mod doctor;
 pub mod draw;
+pub mod evidence;
 pub mod explain;
 pub mod explain_finding;
 pub mod facts;
@@ -92,6 +93,7 @@ pub fn main() -> Result<Exit, Failure> {
         Command::Show(show) => show::show(&show),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Report(report) => report::report(&report),
+        Command::Evidence(arguments) => evidence::evidence(&arguments),
         Command::Follow(follow) => follow::follow(&follow),
         Command::Status(status) => status::status(&status),
         Command::Doctor(doctor) => doctor::doctor(&doctor),

@@ -48,6 +48,12 @@ pub fn filter_quote(text: &str) -> String {
     out + "\""
 }
 
+/// A text as a string of the Kusto query language, which escapes as Cloud Logging does: a backslash before quotes and
+/// backslashes, `\uNNNN` for what cannot be seen.
+pub fn kusto_quote(text: &str) -> String {
+    filter_quote(text)
+}
+
 /// A text that may be escaped already, harmless on a terminal: as `escape`, but a backslash stays one.
 pub fn visible(text: &str) -> String {
     let parts: Vec<String> = text.split('\\').map(|part| escape(part.as_bytes())).collect();

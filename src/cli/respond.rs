@@ -11,6 +11,7 @@ pub mod runtime;
 
 use crate::cli::command::{Command, Word};
 use crate::cli::facts::Facts;
+use crate::cli::respond::cloud::Console;
 
 /// One step.
 #[derive(Debug)]
@@ -23,30 +24,19 @@ pub struct Step {
     pub commands: Vec<Command>,
 }
 
-/// A filter of Cloud Logging.
-#[derive(Debug)]
-pub struct LogFilter {
-    /// Which log.
-    pub about: &'static str,
-    /// To be pasted into the console.
-    pub filter: String,
-    /// Names of the placeholders in it.
-    pub asked: Vec<&'static str>,
-}
-
 /// All of it.
 #[derive(Debug)]
 pub struct Plan {
     /// In order.
     pub steps: Vec<Step>,
-    /// For the cloud's console.
-    pub filters: Vec<LogFilter>,
+    /// For the console of the cloud, or of each where it is not known which.
+    pub consoles: Vec<Console>,
 }
 
 impl Plan {
     /// The plan for a finding.
     pub fn new(facts: &Facts<'_>) -> Self {
-        let filters = cloud::filters(facts);
+        let consoles = cloud::consoles(facts);
         let mut steps = vec![still_there(facts)];
         if facts.in_pod {
             steps.push(kubernetes::pod(facts));
@@ -55,17 +45,18 @@ impl Plan {
         if facts.in_pod || facts.google {
             steps.push(kubernetes::cluster(facts));
         }
-        steps.push(logs(facts, &filters));
+        steps.push(logs(facts, &consoles));
         steps.push(keep::step(facts));
         steps.push(contain::step(facts));
         steps.push(research(facts));
-        Self { steps, filters }
+        Self { steps, consoles }
     }
 
     /// The placeholders that occur, each once, with how to find what belongs there.
     pub fn asked(&self) -> Vec<(&'static str, &'static str)> {
         let commands = self.steps.iter().flat_map(|step| &step.commands).flat_map(|command| &command.asked);
-        let filters = self.filters.iter().flat_map(|filter| &filter.asked);
+        let filters =
+            self.consoles.iter().flat_map(|console| &console.filters).flat_map(|filter| &filter.asked);
         let mut names: Vec<&'static str> = commands.chain(filters).copied().collect();
         names.sort_unstable();
         names.dedup();
@@ -85,6 +76,9 @@ fn meaning(name: &str) -> &'static str {
         "CONTAINER_NAME" => "the container's name in its pod; kubectl get pod shows it",
         "EVIDENCE_DIRECTORY" => "a directory of your own, not on a disk that the intruder can write to",
         "FROM" | "UNTIL" => "a time like 2026-11-24T03:50:17Z: the record's cannot be read",
+        "INSTANCE" => "the machine's id (i-... in AWS) or name in the cloud; its console shows it",
+        "LOG_GROUP" => "where the machine's agent writes to; aws logs describe-log-groups",
+        "WORKSPACE" => "the id of the Log Analytics workspace that the cluster or the machine writes to",
         "NAMESPACE" | "POD" => {
             "not in the record; kubectl get pods -A -o wide, by node and Pod_UID, shows it"
         }
@@ -161,7 +155,7 @@ fn host(facts: &Facts<'_>) -> Step {
 }
 
 /// What the machine, the container, the cluster and the cloud wrote down.
-fn logs(facts: &Facts<'_>, filters: &[LogFilter]) -> Step {
+fn logs(facts: &Facts<'_>, consoles: &[Console]) -> Step {
     let mut commands = vec![
         tetherd("the finding itself", "show", facts)
             .word(&facts.id)
@@ -177,7 +171,7 @@ fn logs(facts: &Facts<'_>, filters: &[LogFilter]) -> Step {
         commands.extend(kubernetes::logs(facts));
     }
     commands.extend(runtime::logs(facts));
-    commands.extend(cloud::reads(facts, filters));
+    commands.extend(cloud::reads(facts, consoles));
     let about = "Copy them before the container, its node or the limits of the log take them away.";
     Step { title: "Collect the logs", about: vec![about.into()], commands }
 }
@@ -195,7 +189,7 @@ fn journal(about: &'static str, facts: &Facts<'_>) -> Command {
 }
 
 /// `tetherd VERB`, of the spool that the finding is from.
-fn tetherd(about: &'static str, verb: &str, facts: &Facts<'_>) -> Command {
+pub fn tetherd(about: &'static str, verb: &str, facts: &Facts<'_>) -> Command {
     let command = Command::node(about, &format!("tetherd {verb}"));
     match &facts.spool {
         Some(spool) => command.within("--spool=", spool, ""),

@@ -7,12 +7,16 @@ use serde_json::{Value, json};
 use crate::model::finding::{File, property};
 use crate::model::look::Look;
 
-use super::evidence::{Facts, Script};
+use super::evidence::{Environment, Facts, Later, Script};
+use super::namespaces::Inodes;
 use super::privileges::{capabilities, seccomp};
-use super::process::{PATH_MAX, bounded};
+use super::process::{PATH_MAX, bounded, command_line};
 use super::properties::Map;
 use super::status::Status;
 use super::{Context, owner};
+
+/// The longest command line of a later program, in bytes.
+const LATER_ARGS_MAX: usize = 1024;
 
 /// What the look has, what was gathered, and the copy.
 pub(super) fn set(map: &mut Map, context: &Context<'_>) {
@@ -66,20 +70,16 @@ fn credentials(map: &mut Map, subject: &Look) {
 
 fn gathered(map: &mut Map, facts: &Facts) {
     if let Ok(environment) = &facts.environment {
-        map.set(
-            property::PROCESS_ENVIRONMENT,
-            json!({
-                "values": environment.values, "names": environment.names, "more": environment.more,
-                "truncated": environment.truncated
-            }),
-        );
+        map.set(property::PROCESS_ENVIRONMENT, environment_value(environment));
     }
     if let Ok(Some(label)) = &facts.label {
         map.set(property::PROCESS_SECURITY_LABEL, label.as_str());
     }
     if let Ok(namespaces) = &facts.namespaces {
-        let list = namespaces.iter().map(|(name, inode)| ((*name).to_owned(), inode.to_string().into()));
-        map.set(property::PROCESS_NAMESPACES, Value::Object(list.collect()));
+        map.set(property::PROCESS_NAMESPACES, namespaces_value(namespaces));
+    }
+    if let Some(later) = &facts.later {
+        map.set(property::LATER_PROGRAM, later_value(later));
     }
     if let Ok(origin) = &facts.origin {
         let mut value = json!({ "kind": origin.kind, "deleted": origin.deleted });
@@ -107,6 +107,33 @@ fn gathered(map: &mut Map, facts: &Facts) {
             .collect();
         map.set(property::NETWORK_PEERS, json!({ "peers": list, "more": peers.more }));
     }
+}
+
+fn environment_value(environment: &Environment) -> Value {
+    json!({
+        "values": environment.values, "names": environment.names, "more": environment.more,
+        "truncated": environment.truncated
+    })
+}
+
+fn namespaces_value(namespaces: &Inodes) -> Value {
+    let list = namespaces.iter().map(|(name, inode)| ((*name).to_owned(), inode.to_string().into()));
+    Value::Object(list.collect())
+}
+
+/// What the process had become when it was read: nothing of it is the main program's.
+fn later_value(later: &Later) -> Value {
+    let mut value = json!({
+        "path": bounded(&later.path, PATH_MAX), "args": command_line(&later.args, LATER_ARGS_MAX),
+        "namespaces": namespaces_value(&later.namespaces),
+    });
+    if let Some(environment) = &later.environment {
+        value["environment"] = environment_value(environment);
+    }
+    if let Some(label) = &later.label {
+        value["securityLabel"] = label.as_str().into();
+    }
+    value
 }
 
 /// The script as the API's own message of a process has it.

@@ -49,6 +49,14 @@ pub(super) fn apart(dir: &ProcDir, host: &Inodes) -> Inodes {
     own.filter(|(name, inode)| host.get(name).is_some_and(|host| host != inode)).collect()
 }
 
+/// The same of those that a look has; `None` where it has none.
+pub(super) fn looked(of: &Namespaces, host: &Inodes) -> Option<Inodes> {
+    let known = [("net", of.net), ("pid", of.pid), ("mnt", of.mnt), ("user", of.user)];
+    let known: Inodes = known.into_iter().filter_map(|(name, inode)| Some((name, inode?))).collect();
+    let differs = |(name, inode): &(&'static str, Inode)| host.get(name).is_some_and(|host| host != inode);
+    (!known.is_empty()).then(|| known.into_iter().filter(differs).collect())
+}
+
 /// Whether a process is set apart from the host the way a container is: by its PID namespace, or by its mount
 /// namespace unless it is in the group of a systemd service, which gets one for as little as `PrivateTmp=`.
 pub(super) fn isolated(of: &Namespaces, host: &Namespaces, service: bool) -> bool {

@@ -289,6 +289,49 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_in_common() {
+        let in_pod = |n, container: &str, pod: &str| {
+            let mut record = record(n, 0, container, "");
+            record.finding.source_properties.insert(property::POD_UID.into(), pod.into());
+            record
+        };
+        let mut related = Related::new(60);
+        let mut web = in_pod(1, "a", "p");
+        related.link(&mut web, at(0));
+        let mut sidecar = in_pod(2, "b", "p");
+        related.link(&mut sidecar, at(1));
+        let mut other = in_pod(3, "c", "q");
+        related.link(&mut other, at(2));
+        assert_eq!(links(&sidecar), expect(&[("01", &["pod"])]));
+        assert!(links(&other).is_empty());
+        related.link(&mut web, at(3));
+        assert_eq!(links(&web), expect(&[("02", &["pod"])]));
+        let mut again = in_pod(4, "a", "p");
+        related.link(&mut again, at(4));
+        // Which of them is of the same container says so.
+        assert_eq!(links(&again), expect(&[("01", &["container", "pod"]), ("02", &["pod"])]));
+    }
+
+    /// The window is from a finding's last record to the other one's: to the second.
+    #[test]
+    fn the_window_of_time() {
+        for (seconds, linked) in [(59, true), (60, true), (61, false)] {
+            let mut related = Related::new(60);
+            let mut first = record(1, 0, "box", "");
+            related.link(&mut first, at(100));
+            first.finding.state = State::Inactive;
+            related.link(&mut first, at(110));
+            let mut second = record(2, 0, "box", "");
+            let again = related.link(&mut second, at(110 + seconds));
+            assert_eq!(
+                (links(&second).len(), again.len()),
+                (usize::from(linked), usize::from(linked)),
+                "{seconds}"
+            );
+        }
+    }
+
+    #[test]
     fn a_flood_is_bounded() {
         let mut related = Related::new(3600);
         let mut records = 0;

@@ -22,7 +22,11 @@ pub struct Root {
 impl Root {
     /// The root of a process; `None` where it has gone, with its root.
     pub fn of(process: ProcessKey) -> Option<Self> {
-        let dir = living(process)?;
+        Self::open(&living(process)?)
+    }
+
+    /// The root of a process whose directory is open.
+    pub fn open(dir: &ProcDir) -> Option<Self> {
         Some(Self { top: dir.root().ok()? })
     }
 

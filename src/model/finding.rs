@@ -39,6 +39,7 @@ pub mod property {
     pub const EVIDENCE: &str = "Evidence";
     pub const EVIDENCE_FILE: &str = "Evidence_File";
     pub const EXECUTABLE_ORIGIN: &str = "Executable_Origin";
+    pub const LATER_PROGRAM: &str = "Later_Program";
     pub const NETWORK_PEERS: &str = "Network_Peers";
     pub const OBSERVATION: &str = "Observation";
     pub const OUTER_CONTAINER_IDS: &str = "Outer_Container_Ids";

@@ -131,6 +131,152 @@ fn log_filters_with_the_times() {
     assert!(filter.contains(r#"pod_name="c\" OR x=\"1\\""#), "{filter}");
 }
 
+/// A query with its strings taken out, and what they mean: double quotes, a backslash before what is escaped, as Cloud
+/// Logging and Kusto have it.
+fn taken_apart(query: &str) -> (String, Vec<String>) {
+    let (mut shape, mut strings) = (String::new(), Vec::new());
+    let mut rest = query.chars();
+    while let Some(c) = rest.next() {
+        shape.push(c);
+        if c != '"' {
+            continue;
+        }
+        let mut units: Vec<u16> = Vec::new();
+        loop {
+            match rest.next().expect("a string that ends") {
+                '"' => break,
+                '\\' => match rest.next().unwrap() {
+                    'u' => {
+                        let digits: String = rest.by_ref().take(4).collect();
+                        units.push(u16::from_str_radix(&digits, 16).unwrap());
+                    }
+                    c => units.extend(c.encode_utf16(&mut [0; 2]).iter()),
+                },
+                c => {
+                    assert!(!c.is_control(), "{query:?}");
+                    units.extend(c.encode_utf16(&mut [0; 2]).iter());
+                }
+            }
+        }
+        shape.push('"');
+        strings.push(String::from_utf16(&units).unwrap());
+    }
+    (shape, strings)
+}
+
+/// What a cloud's console is given: the record's resource, and the cloud that the machine says it is in.
+fn in_cloud(text: &str, resource: &str, provider: &str, pod: bool) -> Vec<Value> {
+    let mut record = contained(text, if pod { "containerd" } else { "" }, pod);
+    record.resource.name = resource.replace("NAME", text);
+    if !pod {
+        record.finding.source_properties.remove(property::CONTAINER_ID);
+    }
+    if !provider.is_empty() {
+        let cloud = json!({"provider": provider, "location": text, "instance": text, "cluster": text});
+        record.finding.source_properties.insert(property::CLOUD.into(), cloud);
+    }
+    let (said, json) = explained(record);
+    let filters = json["logFilters"].as_array().unwrap().clone();
+    for filter in &filters {
+        assert!(said.contains(filter["filter"].as_str().unwrap()), "text and JSON differ");
+    }
+    filters
+}
+
+fn queries(filters: &[Value], console: &str) -> Vec<String> {
+    let of = |filter: &&Value| filter["console"].as_str().unwrap().starts_with(console);
+    filters.iter().filter(of).map(|filter| filter["filter"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn filters_of_the_cloud_that_it_is_or_of_all() {
+    let consoles = |resource: &str, provider: &str, pod: bool| {
+        let filters = in_cloud("c1", resource, provider, pod);
+        ["Google", "AWS", "Azure"].map(|console| queries(&filters, console).len())
+    };
+    let aks = "//management.azure.com/subscriptions/s/resourceGroups/g/providers/Microsoft.ContainerService/managedClusters/c1";
+    assert_eq!(consoles("//tetherd/hosts/vm", "", true), [4, 4, 4]);
+    assert_eq!(consoles("//tetherd/hosts/vm", "", false), [2, 1, 2]);
+    assert_eq!(consoles("//tetherd/hosts/vm", "gce", true), [4, 0, 0]);
+    assert_eq!(consoles("//tetherd/hosts/vm", "ec2", true), [0, 4, 0]);
+    assert_eq!(consoles("//eks.amazonaws.com/arn:aws:eks:eu-west-1:12:cluster/c1", "", true), [0, 4, 0]);
+    assert_eq!(consoles(aks, "", true), [0, 0, 4]);
+    assert_eq!(consoles(aks, "", false), [0, 0, 2]);
+    // What the machine says weighs more than a name in the configuration.
+    assert_eq!(consoles(aks, "ec2", true), [0, 4, 0]);
+    let filters = in_cloud("c1", "//tetherd/hosts/vm", "", true);
+    let (amazon, azure) = (queries(&filters, "AWS"), queries(&filters, "Azure"));
+    assert_eq!(
+        amazon[0],
+        "fields @timestamp, kubernetes.container_name, log | filter toMillis(@timestamp) >= 1795491317000 and \
+         toMillis(@timestamp) <= 1795493117000 | filter kubernetes.namespace_name = \"c1\" and kubernetes.pod_name = \"c1\" \
+         | sort @timestamp asc | limit 10000"
+    );
+    assert!(amazon[1].contains(
+        "filter objectRef.resource = \"pods\" and objectRef.namespace = \"c1\" and objectRef.name = \"c1\""
+    ));
+    assert_eq!(
+        azure[0],
+        "ContainerLogV2 | where TimeGenerated between (datetime(2026-11-24T03:35:17Z) .. datetime(2026-11-24T04:05:17Z)) | \
+         where PodNamespace == \"c1\" and PodName == \"c1\" | project TimeGenerated, ContainerName, LogSource, LogMessage | \
+         order by TimeGenerated asc"
+    );
+    assert!(
+        azure[1].starts_with("AKSAudit | ") && azure[2].contains("startswith \"system:serviceaccount:c1:\"")
+    );
+    // On a command line too, where it is known which cloud it is.
+    let mut record = contained("c1", "containerd", true);
+    record.resource.name = "//eks.amazonaws.com/arn:aws:eks:eu-west-1:12:cluster/c1".into();
+    let said = commands(&explained(record.clone()).1).join("\n");
+    for part in [
+        "aws logs start-query --log-group-name=/aws/eks/c1/cluster --region=eu-west-1 --start-time=1795491317 --end-time=1795493117",
+        "aws cloudtrail lookup-events --lookup-attributes '[{\"AttributeKey\":\"Username\",\"AttributeValue\":\"<INSTANCE>\"}]'",
+    ] {
+        assert!(said.contains(part), "no {part} in\n{said}");
+    }
+    record.resource.name = aks.into();
+    let said = commands(&explained(record).1).join("\n");
+    assert!(said.contains("az monitor log-analytics query --workspace='<WORKSPACE>' --timespan 2026-11-24T03:35:17Z/2026-11-24T04:05:17Z"), "{said}");
+}
+
+/// A name ends no string, comments nothing out and adds no condition, in any of the three languages.
+#[test]
+fn hostile_names_stay_strings() {
+    const QUERIES: [&str; 9] = [
+        "x\" or \"1\" == \"1",
+        "x' or '1' == '1",
+        "x\\\" | take 1 //",
+        "x\\",
+        "x\" // ",
+        "x` | stats count(*)",
+        "x /* ",
+        "x\"\n| union *",
+        "@\"x\"\" ",
+    ];
+    let harmless = in_cloud("c1", "//tetherd/hosts/vm", "", true);
+    let shapes: Vec<(String, usize)> = harmless
+        .iter()
+        .map(|filter| taken_apart(filter["filter"].as_str().unwrap()))
+        .map(|(shape, strings)| (shape, strings.len()))
+        .collect();
+    for text in QUERIES.iter().chain(&NAMES).chain(&TEXTS) {
+        let filters = in_cloud(text, "//tetherd/hosts/vm", "", true);
+        let mut whole = 0;
+        for (filter, (shape, count)) in filters.iter().zip(&shapes) {
+            let query = filter["filter"].as_str().unwrap();
+            let (mine, strings) = taken_apart(query);
+            assert_eq!((&mine, strings.len()), (shape, *count), "{text:?} in {query}");
+            whole += usize::from(strings.iter().any(|string| string == text));
+            if filter["console"].as_str().unwrap().starts_with("AWS") {
+                // Nothing at all is escaped there.
+                assert!(!query.contains('\\') && query.matches('"').count() == strings.len() * 2, "{query}");
+            }
+        }
+        let usable = !text.starts_with('-') && !text.ends_with('\n') && !text.contains('\0');
+        assert!(!usable || whole >= 5, "{text:?}: whole in {whole} only");
+    }
+}
+
 #[test]
 fn placeholders_are_named() {
     let mut record = contained("c1", "containerd", true);
@@ -169,8 +315,10 @@ fn recorders(directory: &Path, names: &[&str]) {
 /// whole or not at all.
 #[test]
 fn hostile_names_stay_words() {
-    const TOOLS: [&str; 10] =
-        ["kubectl", "gcloud", "crictl", "ctr", "docker", "podman", "nerdctl", "lxc-info", "nsenter", "nft"];
+    const TOOLS: [&str; 12] = [
+        "aws", "az", "kubectl", "gcloud", "crictl", "ctr", "docker", "podman", "nerdctl", "lxc-info",
+        "nsenter", "nft",
+    ];
     for text in NAMES.iter().chain(&TEXTS) {
         for (runtime, pod, _) in RUNTIMES {
             let place = tempfile::tempdir().unwrap();

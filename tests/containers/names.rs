@@ -7,6 +7,7 @@ use crate::common::attacker::Listener;
 use crate::common::daemon::{Daemon, tetherd};
 use crate::common::finding::Finding;
 use crate::common::victim::Victim;
+use crate::containerd::Containerd;
 use crate::cri::{NAMESPACE, Pod};
 use crate::docker::Docker;
 use crate::image::NAME;
@@ -68,11 +69,31 @@ fn names_of_docker() {
 #[test]
 fn names_of_podman() {
     require_podman!();
-    let container = Podman::shared().sleeper("runc");
-    let identity = Identity::new(&container.id, "podman");
-    let root = container.podman.home.text("root");
-    let found = found("storage_directories", &root, identity, &|line| container.exec(line));
-    named(&found, &container.name);
+    for runtime in ["runc", "crun"] {
+        let container = Podman::shared().sleeper(runtime);
+        let identity = Identity::new(&container.id, "podman");
+        let root = container.podman.home.text("root");
+        let found = found("storage_directories", &root, identity, &|line| container.exec(line));
+        named(&found, &container.name);
+        let own = &found.record.0["finding"]["containers"][0];
+        assert!(own["imageId"].as_str().is_some_and(|id| id.len() == 64), "{runtime}: {own}");
+    }
+}
+
+/// Its id is its name; its image is in no file that is read, and the record says so.
+#[test]
+fn names_of_ctr() {
+    require_containerd!();
+    let task = Containerd::shared().sleeper();
+    let identity = Identity::new(&task.id, "containerd");
+    let state = task.containerd.home.text("state");
+    let Seen { record, shown } = found("containerd_directories", &state, identity, &|line| task.exec(line));
+    assert_eq!(record.text("Container_Name"), task.id);
+    assert_eq!(record.0["finding"]["containers"][0]["name"], task.id.as_str());
+    let missing = record.property("Enrichment_Status")["missing"].to_string();
+    assert!(missing.contains("container's image: the runtime's files do not say"), "{missing}");
+    assert!(!missing.contains("container's name"), "{missing}");
+    assert!(shown.contains(&format!("container {}", task.id)), "{shown}");
 }
 
 #[test]

@@ -53,7 +53,7 @@ impl<W: Write> Html<W> {
 
     /// Text that may be escaped already.
     pub fn text(&mut self, text: &str) -> io::Result<()> {
-        self.out.write_all(escaped(text).as_bytes())
+        self.out.write_all(escaped_text(text).as_bytes())
     }
 
     /// An element with a text in it.
@@ -90,6 +90,11 @@ impl<W: Write> Html<W> {
 
 /// Text that is text in an element and in a quoted attribute; line breaks stay, other control characters are shown.
 pub fn escaped(text: &str) -> String {
+    escaped_text(text).replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+/// Text that is text in an element, where quotes mean nothing; a third of a raw record would be escapes of them else.
+fn escaped_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     for (at, line) in text.split('\n').enumerate() {
         if at > 0 {
@@ -100,8 +105,6 @@ pub fn escaped(text: &str) -> String {
                 '&' => out.push_str("&amp;"),
                 '<' => out.push_str("&lt;"),
                 '>' => out.push_str("&gt;"),
-                '"' => out.push_str("&quot;"),
-                '\'' => out.push_str("&#39;"),
                 _ => out.push(c),
             }
         }

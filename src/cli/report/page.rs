@@ -11,6 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use serde::Serialize;
+
 use crate::cli::facts::{Facts, subject};
 use crate::cli::report::html::Html;
 use crate::cli::report::tree::Tree;
@@ -163,7 +165,7 @@ impl<W: Write> Page<W> {
         html.element("h3", &[], "Record")?;
         html.open("details", &[])?;
         html.element("summary", &[], "The record as JSON")?;
-        let json = escape_json(serde_json::to_string_pretty(record).unwrap_or_default());
+        let json = escape_json(indented(record));
         html.element("pre", &[("class", "raw")], &json)?;
         html.close()?;
         html.close()
@@ -363,4 +365,12 @@ fn state(record: &Record) -> &'static str {
         State::Active => "going on",
         State::Inactive => "ended",
     }
+}
+
+/// The record as JSON, by one space a level: a page may have a thousand of them.
+fn indented(record: &Record) -> String {
+    let mut out = Vec::new();
+    let form = serde_json::ser::PrettyFormatter::with_indent(b" ");
+    let written = record.serialize(&mut serde_json::Serializer::with_formatter(&mut out, form));
+    written.ok().and_then(|()| String::from_utf8(out).ok()).unwrap_or_default()
 }

@@ -40,9 +40,9 @@ pub fn write<W: Write>(html: &mut Html<W>, facts: &Facts<'_>) -> io::Result<()> 
         html.line()?;
     }
     html.close()?;
-    if !plan.filters.is_empty() {
-        html.element("h4", &[], "Log filters, for the cloud's console")?;
-        for filter in &plan.filters {
+    for console in &plan.consoles {
+        html.element("h4", &[], &format!("Log filters for {}", console.name))?;
+        for filter in &console.filters {
             html.element("p", &[("class", "about")], filter.about)?;
             html.element("pre", &[], &filter.filter)?;
         }

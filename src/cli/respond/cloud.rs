@@ -1,37 +1,84 @@
-//! Log filters for the cloud's console.
+//! Log filters for the cloud's console, and the commands that read by them.
 //!
-//! Owns: filters of Cloud Logging for the pod's, the audit and the node's logs, times filled in, and the commands that
-//! read by them. Must not own: other commands.
+//! Owns: which cloud they are for: the one that the machine's metadata or the resource's name says, all where neither does.
+//! Must not own: a cloud's query language (`google`, `amazon`, `azure`).
+
+mod amazon;
+mod azure;
+mod google;
 
 use crate::cli::command::{Command, Word};
-use crate::cli::facts::Facts;
-use crate::cli::quote::filter_quote;
-use crate::cli::respond::LogFilter;
+use crate::cli::facts::{Cloud, Facts};
 
-/// A filter as it grows.
-struct Filter {
-    parts: Vec<String>,
+/// A filter of a cloud's log.
+#[derive(Debug)]
+pub struct LogFilter {
+    /// Which log, in which console.
+    pub about: &'static str,
+    /// To be pasted into it.
+    pub filter: String,
+    /// Names of the placeholders in it.
+    pub asked: Vec<&'static str>,
+    /// The same on a command line.
+    pub command: Command,
+}
+
+/// A cloud's filters.
+#[derive(Debug)]
+pub struct Console {
+    /// What it is called.
+    pub name: &'static str,
+    /// One for each log.
+    pub filters: Vec<LogFilter>,
+}
+
+/// The filters: for a pod those of its cluster, for a machine of a cloud the machine's.
+pub fn consoles(facts: &Facts<'_>) -> Vec<Console> {
+    let all = [
+        (Cloud::Google, google::CONSOLE, google::filters as fn(&Facts<'_>) -> Vec<LogFilter>),
+        (Cloud::Amazon, amazon::CONSOLE, amazon::filters),
+        (Cloud::Azure, azure::CONSOLE, azure::filters),
+    ];
+    all.into_iter()
+        .filter(|(cloud, ..)| facts.cloud.is_none_or(|known| known == *cloud))
+        .map(|(_, name, filters)| Console { name, filters: filters(facts) })
+        .collect()
+}
+
+/// The commands that read by them, where it is known which cloud it is.
+pub fn reads(facts: &Facts<'_>, consoles: &[Console]) -> Vec<Command> {
+    let known = consoles.iter().filter(|_| facts.cloud.is_some());
+    let mut commands: Vec<Command> =
+        known.flat_map(|console| console.filters.iter().map(|filter| filter.command.clone())).collect();
+    if facts.cloud == Some(Cloud::Amazon) {
+        commands.extend(amazon::trail(facts));
+    }
+    commands
+}
+
+/// The text of a query as it grows, and the placeholders in it.
+#[derive(Debug, Default)]
+struct Query {
+    text: String,
     asked: Vec<&'static str>,
 }
 
-impl Filter {
-    fn new(facts: &Facts<'_>) -> Self {
-        let filter = Self { parts: Vec::new(), asked: Vec::new() };
-        filter.with("timestamp>=", &facts.from).with("timestamp<=", &facts.until)
-    }
-
-    fn fixed(mut self, part: &str) -> Self {
-        self.parts.push(part.to_owned());
+impl Query {
+    /// A fixed text of ours.
+    fn then(mut self, fixed: &str) -> Self {
+        self.text.push_str(fixed);
         self
     }
 
-    /// `FIELD` and its operator, then the value.
-    fn with(self, field: &str, word: &Word) -> Self {
-        self.with_text(field, &word.plain(), &[word])
-    }
-
-    fn with_text(mut self, field: &str, text: &str, words: &[&Word]) -> Self {
-        self.parts.push(format!("{field}{}", filter_quote(text)));
+    /// Values, as the language has its strings. `form` makes one text of them, `quote` a string of that.
+    fn value(
+        mut self,
+        words: &[&Word],
+        form: impl Fn(&[String]) -> String,
+        quote: fn(&str) -> String,
+    ) -> Self {
+        let texts: Vec<String> = words.iter().map(|word| word.plain()).collect();
+        self.text.push_str(&quote(&form(&texts)));
         for word in words {
             if let Word::Asked(name) = word {
                 self.asked.push(name);
@@ -40,68 +87,8 @@ impl Filter {
         self
     }
 
-    fn named(self, about: &'static str) -> LogFilter {
-        LogFilter { about, filter: self.parts.join(" AND "), asked: self.asked }
+    /// One value.
+    fn one(self, word: &Word, quote: fn(&str) -> String) -> Self {
+        self.value(&[word], |texts| texts.concat(), quote)
     }
-}
-
-/// The filters: for a pod those of its cluster, for a machine of the cloud the machine's.
-pub fn filters(facts: &Facts<'_>) -> Vec<LogFilter> {
-    let new = || Filter::new(facts);
-    let audit = "logName:\"cloudaudit.googleapis.com\"";
-    if !facts.in_pod {
-        if !facts.google {
-            return Vec::new();
-        }
-        return vec![
-            new()
-                .fixed("resource.type=\"gce_instance\"")
-                .with("labels.\"compute.googleapis.com/resource_name\"=", &facts.node)
-                .named("node"),
-            new().fixed(audit).with("protoPayload.resourceName:", &facts.node).named("audit"),
-        ];
-    }
-    let cluster = |filter: Filter| {
-        filter
-            .with("resource.labels.project_id=", &facts.project)
-            .with("resource.labels.location=", &facts.location)
-            .with("resource.labels.cluster_name=", &facts.cluster)
-    };
-    let object = format!("core/v1/namespaces/{}/pods/{}", facts.namespace.plain(), facts.pod.plain());
-    vec![
-        cluster(new().fixed("resource.type=\"k8s_container\""))
-            .with("resource.labels.namespace_name=", &facts.namespace)
-            .with("resource.labels.pod_name=", &facts.pod)
-            .named("pod"),
-        cluster(new().fixed("resource.type=\"k8s_cluster\"").fixed(audit))
-            .with_text("protoPayload.resourceName:", &object, &[&facts.namespace, &facts.pod])
-            .named("audit: who made, changed, entered (pods.exec) or deleted the pod"),
-        cluster(new().fixed("resource.type=\"k8s_cluster\"").fixed(audit))
-            .with_text(
-                "protoPayload.authenticationInfo.principalEmail:",
-                &account(facts),
-                &[&facts.namespace],
-            )
-            .named("audit: what the service accounts of the namespace did"),
-        cluster(new().fixed("resource.type=\"k8s_node\""))
-            .with("resource.labels.node_name=", &facts.node)
-            .named("node"),
-    ]
-}
-
-fn account(facts: &Facts<'_>) -> String {
-    format!("system:serviceaccount:{}:", facts.namespace.plain())
-}
-
-/// The same on a command line.
-pub fn reads(facts: &Facts<'_>, filters: &[LogFilter]) -> Vec<Command> {
-    filters
-        .iter()
-        .map(|filter| {
-            Command::client(filter.about, "gcloud logging read")
-                .text(&filter.filter, &filter.asked)
-                .within("--project=", &facts.project, "")
-                .then("--format=json")
-        })
-        .collect()
 }

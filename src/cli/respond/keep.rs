@@ -5,7 +5,7 @@
 
 use crate::cli::command::{Command, Word};
 use crate::cli::facts::Facts;
-use crate::cli::respond::{Step, runtime};
+use crate::cli::respond::{Step, runtime, tetherd};
 
 /// The step.
 pub fn step(facts: &Facts<'_>) -> Step {
@@ -15,6 +15,14 @@ pub fn step(facts: &Facts<'_>) -> Step {
     let of = |about, start: &str, what: &str| Command::node(about, start).within("/proc/", pid, what);
     let into = |command: Command, name: &str| command.then(">").within("", &directory, &file(name));
     let mut commands = vec![
+        tetherd(
+            "all of it at once: records, programs, what lives, a manifest with digests",
+            "evidence",
+            facts,
+        )
+        .word(id)
+        .then("-o")
+        .within("", &directory, &file("evidence")),
         of("the program that runs, also if its file is gone", "cp", "/exe").within(
             "",
             &directory,

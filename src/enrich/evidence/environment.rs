@@ -14,17 +14,19 @@ const NAME_MAX: usize = 64;
 
 /// What is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::enrich) struct Environment {
-    pub(in crate::enrich) values: BTreeMap<String, String>,
-    pub(in crate::enrich) names: Vec<String>,
+pub struct Environment {
+    /// Of variables that are allowed, at most 256 bytes each.
+    pub values: BTreeMap<String, String>,
+    /// Of the rest.
+    pub names: Vec<String>,
     /// How many more variables were read.
-    pub(in crate::enrich) more: usize,
+    pub more: usize,
     /// There was more than is read.
-    pub(in crate::enrich) truncated: bool,
+    pub truncated: bool,
 }
 
 /// Reads `environ` (proc_pid_environ(5)): what execve(2) was given, unless the process has written over it.
-pub(super) fn parse(text: &[u8], truncated: bool, allowed: &[String], names_max: usize) -> Environment {
+pub fn parse(text: &[u8], truncated: bool, allowed: &[String], names_max: usize) -> Environment {
     let mut shown = Environment { truncated, ..Environment::default() };
     for entry in text.split(|&b| b == 0).filter(|entry| !entry.is_empty()) {
         let at = entry.iter().position(|&b| b == b'=');

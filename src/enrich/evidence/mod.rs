@@ -7,26 +7,27 @@
 
 mod copy;
 mod environment;
+mod later;
 mod origin;
 mod peers;
 mod script;
 mod settings;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::host::background::{Answer, Background, HUNG_MAX, Job, Refusal, STUCK};
 use crate::host::lru::Lru;
 use crate::host::mounts::Mounts;
-use crate::host::proc_dir::{ProcDir, file_id};
+use crate::host::proc_dir::ProcDir;
 use crate::host::root::{Root, living};
 use crate::model::ids::{Inode, ProcessKey};
-use crate::model::look::{Exe, Look, Namespaces};
+use crate::model::look::{Args, Exe, Look, Namespaces, Observation};
 use crate::model::text::{cut, lossy};
 
 pub(super) use copy::{Copied, Copies};
-pub(super) use environment::Environment;
+pub use environment::{Environment, parse as shown_environment};
+pub(super) use later::Later;
 pub(super) use origin::Origin;
 pub(super) use peers::Peers;
 pub(super) use script::Script;
@@ -46,6 +47,7 @@ const MOUNTINFO_MAX: usize = 1 << 20;
 const LABEL_MAX: usize = 512;
 
 const GONE: &str = "the process has gone";
+const OTHER: &str = "it has executed another program since";
 
 /// Something, or why it is not known.
 pub(super) type Known<T> = Result<T, &'static str>;
@@ -56,8 +58,10 @@ pub(super) struct Facts {
     pub(super) environment: Known<Environment>,
     /// The label of the Linux security module; `None` where there is no such module.
     pub(super) label: Known<Option<String>>,
-    /// The namespaces that are not the host's.
-    pub(super) namespaces: Known<BTreeMap<&'static str, Inode>>,
+    /// The namespaces that are not the host's; of a process that was no more what it was, those that the look has.
+    pub(super) namespaces: Known<Inodes>,
+    /// What the process had become by the time that it was read.
+    pub(super) later: Option<Later>,
     pub(super) origin: Known<Origin>,
     /// `None` where it runs no script.
     pub(super) script: Option<Known<Script>>,
@@ -115,13 +119,15 @@ impl Evidence {
         let gather = Gather {
             id,
             exe: look.exe.clone(),
-            args: look.args.list.clone(),
+            args: look.args.clone(),
             cwd: look.cwd.clone(),
             root: look.root.clone(),
             started_wall_ns: look.started_wall_ns,
             same_root,
             all,
             net: net.filter(|_| self.settings.network_peers_max > 0),
+            seen: look.seen,
+            namespaces: look.namespaces,
             tether,
             on_host: top && mnt == self.host.mnt,
             host: Arc::clone(&self.host_all),
@@ -152,7 +158,7 @@ impl Evidence {
 struct Gather {
     id: Id,
     exe: Exe,
-    args: Vec<Vec<u8>>,
+    args: Args,
     cwd: Vec<u8>,
     root: Vec<u8>,
     started_wall_ns: u64,
@@ -162,6 +168,8 @@ struct Gather {
     all: Vec<ProcessKey>,
     /// The network namespace to ask, if it is not the host's.
     net: Option<Inode>,
+    seen: Observation,
+    namespaces: Namespaces,
     tether: Inode,
     on_host: bool,
     host: Arc<Inodes>,
@@ -177,34 +185,37 @@ impl Job for Gather {
         self.id
     }
 
-    /// What vanishes with the process comes first.
+    /// What vanishes with the process comes first. A launcher (nsenter, sudo, env) is another program within a
+    /// millisecond: then nothing that is read now is its own, and is kept as the later program's.
     fn run(self) -> Facts {
         let alive = living(self.id.0);
-        let gone = if alive.is_some() { "it has executed another program since" } else { GONE };
-        let own = alive.filter(|dir| self.runs_still(dir));
-        let (environ, label, others) = match &own {
-            Some(dir) => (
-                dir.read(c"environ", ENVIRON_MAX).map_err(|_| GONE),
-                label(dir),
-                Ok(namespaces::apart(dir, &self.host)),
-            ),
-            None => (Err(gone), Err(gone), Err(gone)),
+        let read = alive.as_ref().map(|dir| self.living(dir));
+        let (own, later) = match read {
+            Some(Living { later: Some(later), .. }) => (None, Some(later)),
+            Some(Living { environment, label, namespaces, .. }) => {
+                (Some((environment, label, namespaces)), None)
+            }
+            None => (None, None),
         };
-        let home = self.same_root.iter().find_map(|key| living(*key));
+        let dir = alive.filter(|_| own.is_some());
+        let gone = if later.is_some() { OTHER } else { GONE };
+        let looked = namespaces::looked(&self.namespaces, &self.host);
+        let (environment, label, others) = own
+            .map_or((Err(gone), Err(gone), looked.ok_or(gone)), |(environ, label, others)| {
+                (environ, label, Ok(others))
+            });
+        let home = self.same_root.iter().find_map(|key| living(*key).filter(|dir| self.at_home(dir)));
         let mounts = home.as_ref().and_then(|dir| dir.read(c"mountinfo", MOUNTINFO_MAX).ok());
-        let held = self.script_held(own.as_ref());
-        let root = self.same_root.iter().find_map(|key| Root::of(*key));
+        let held = self.script_held(dir.as_ref());
+        let root = home.as_ref().and_then(Root::open);
         let peers =
             self.net.map(|net| peers::of(&self.all, net, self.tether, self.settings.network_peers_max));
-        let environment = environ.and_then(|(text, cut)| {
-            // A process that ended between the look and now has an empty one.
-            if text.is_empty() { Err("it has none") } else { Ok(self.environment(&text, cut)) }
-        });
         let mounts = mounts.map(|(text, _)| Mounts::parse(&text)).ok_or(GONE);
         Facts {
             environment,
             label,
             namespaces: others,
+            later,
             origin: origin::of(&self.exe, &self.root, mounts.as_ref().map_err(|why| *why), self.on_host),
             script: self.script(root.as_ref(), held),
             peers,
@@ -212,13 +223,47 @@ impl Job for Gather {
     }
 }
 
+/// What only the living process tells, and whose it is.
+struct Living {
+    environment: Known<Environment>,
+    label: Known<Option<String>>,
+    namespaces: Inodes,
+    /// Set: all of it is another program's than the one that was looked at, and is in here.
+    later: Option<Later>,
+}
+
 impl Gather {
-    fn runs_still(&self, dir: &ProcDir) -> bool {
-        let now = dir.exe_handle().ok().and_then(|handle| file_id(&handle).ok());
-        match (now, self.exe.file) {
-            (Some(now), Some(then)) => (now.device, now.inode) == (then.device, then.inode),
-            _ => true,
+    fn living(&self, dir: &ProcDir) -> Living {
+        if self.seen == Observation::Held {
+            // Let go a moment ago: until execve has done its work the process is still what it was before.
+            later::settle(|| self.same_program(dir));
         }
+        let before = self.same_program(dir);
+        let environment = match dir.read(c"environ", ENVIRON_MAX) {
+            // A process that ended between the look and now has an empty one.
+            Ok((text, _)) if text.is_empty() => Err("it has none"),
+            Ok((text, cut)) => Ok(self.environment(&text, cut)),
+            Err(_) => Err(GONE),
+        };
+        let (label, namespaces) = (label(dir), namespaces::apart(dir, &self.host));
+        // It may have become another while it was read.
+        let same = before && self.same_program(dir);
+        if same {
+            return Living { environment, label, namespaces, later: None };
+        }
+        let later = Later::of(dir, environment.ok(), label.ok().flatten(), namespaces);
+        Living { environment: Err(OTHER), label: Err(OTHER), namespaces: Inodes::new(), later: Some(later) }
+    }
+
+    fn same_program(&self, dir: &ProcDir) -> bool {
+        later::same_program(dir, &self.exe, &self.args, self.seen)
+    }
+
+    /// Whether the process is still where it was looked at: a launcher leads into other namespaces and other roots.
+    fn at_home(&self, dir: &ProcDir) -> bool {
+        let mnt = self.namespaces.mnt;
+        let there = mnt.is_none() || dir.namespace(c"ns/mnt", b"mnt:[") == mnt;
+        there && (self.root.is_empty() || dir.link(c"root").is_ok_and(|root| root == self.root))
     }
 
     fn environment(&self, text: &[u8], cut: bool) -> Environment {
@@ -227,7 +272,7 @@ impl Gather {
     }
 
     fn operand(&self) -> Option<&[u8]> {
-        script::operand(self.exe.name(), &self.args)
+        script::operand(self.exe.name(), &self.args.list)
     }
 
     /// The script as the interpreter itself has it open, for where its name has gone.

@@ -1,5 +1,6 @@
 //! Against living processes of this test's own.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -83,7 +84,7 @@ fn a_script_and_its_environment() {
     again.at.mono_ns += 1;
     let gone = facts(&again);
     assert_eq!(gone.environment.as_ref().err(), Some(&GONE));
-    assert_eq!(gone.namespaces.as_ref().err(), Some(&GONE));
+    assert_eq!(gone.namespaces, Ok(BTreeMap::new()), "the look has them");
     assert!(gone.script.is_some());
 }
 
@@ -107,13 +108,30 @@ fn what_is_no_script_file() {
     }
 }
 
-/// Another program since the look: its environment is not the one that is asked for.
+/// Another program since the look, by its file or by its arguments alone: what is read now is kept apart.
 #[test]
 fn another_program_since() {
-    let waits = Waits::new(Command::new("/bin/sh").args(["-c", "echo x; read line"]));
-    let mut look = waits.look();
-    look.exe.file = crate::enrich::samples::exe_of(Path::new("/proc/self/exe")).file;
-    assert_eq!(facts(&look).environment.as_ref().err(), Some(&"it has executed another program since"));
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "echo x; read line"]).env_clear().env("SUDO_USER", "eve");
+    let waits = Waits::new(&mut command);
+    let look = waits.look();
+    let mut other_file = look.clone();
+    other_file.exe.file = crate::enrich::samples::exe_of(Path::new("/proc/self/exe")).file;
+    let mut other_args = look.clone();
+    other_args.args.list = vec![b"busybox".to_vec(), b"nsenter".to_vec(), b"sh".to_vec()];
+    for look in [other_file, other_args] {
+        let found = facts(&look);
+        assert_eq!(found.environment.as_ref().err(), Some(&"it has executed another program since"));
+        assert_eq!(found.label.as_ref().err(), Some(&OTHER));
+        assert_eq!(found.namespaces, Ok(BTreeMap::new()), "the look has those of the first");
+        let later = found.later.as_ref().unwrap();
+        assert_eq!(later.environment.as_ref().unwrap().values["SUDO_USER"], "eve");
+        assert!(later.path.ends_with(b"sh") && later.args[1] == b"-c", "{later:?}");
+    }
+    let mut held = look.clone();
+    held.seen = Observation::Held;
+    assert!(facts(&held).later.is_none());
+    assert!(facts(&look).environment.is_ok());
 }
 
 #[test]

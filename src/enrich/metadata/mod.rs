@@ -16,7 +16,7 @@ use crate::host::background::{Answer, Background, HUNG_MAX, Job, Refusal, STUCK}
 use crate::host::lru::Lru;
 use crate::model::ids::ContainerId;
 
-use super::container::ContainerIdentity;
+use super::container::{ContainerIdentity, is_long_id};
 use places::Place;
 pub use settings::MetadataSettings;
 
@@ -71,6 +71,9 @@ impl Runtimes {
             return;
         }
         let places = places::of(container, &self.settings);
+        if let Some(name) = named_by_id(container) {
+            return self.put(id, Ok(Arc::new(Metadata { name: Some(name), ..Metadata::default() })));
+        }
         if places.is_empty() {
             return self.put(id, Err("its runtime keeps none on disk that is read"));
         }
@@ -95,6 +98,18 @@ impl Runtimes {
     fn put(&mut self, id: Id, outcome: Outcome) {
         self.known.put(id, (Instant::now(), outcome));
     }
+}
+
+/// The name of a container that its runtime knows by its id: of `ctr`, of runc and crun by hand. Their image, if there is
+/// one, is in no file of its own.
+fn named_by_id(container: &ContainerIdentity) -> Option<String> {
+    let id = container.id.as_str();
+    let by_id = match container.runtime {
+        "runc" | "crun" | "lxc" | "libvirt-lxc" | "systemd-nspawn" => true,
+        "containerd" => !is_long_id(id),
+        _ => false,
+    };
+    by_id.then(|| id.to_owned())
 }
 
 /// One container to find.

@@ -3,6 +3,7 @@
 use crate::common::finding::Finding;
 use crate::image;
 use crate::machine::said;
+use crate::require_machine;
 
 const POD_UID: &str = "63b3ebfc-2890-41e9-8154-16bf8ef8d9dc";
 const POD_SLICE: &str = "kubepods-burstable-pod63b3ebfc_2890_41e9_8154_16bf8ef8d9dc.slice";
@@ -59,7 +60,11 @@ fn podman_without_root() {
     for (case, path, name) in [("podman-rootless", scope, "mine"), ("podman-rootless-unit", unit, "ours")] {
         let found = named(case, "podman", &path, name);
         assert!(found.property("Process_Namespaces")["user"].is_string(), "{case}");
-        assert_eq!(found.property("Process_Credentials")["userId"], 1000, "{case}: root inside is ann outside");
+        assert_eq!(
+            found.property("Process_Credentials")["userId"],
+            1000,
+            "{case}: root inside is ann outside"
+        );
     }
 }
 

@@ -24,8 +24,6 @@ pub struct Said {
     facts: BTreeMap<(String, String), String>,
     records: BTreeMap<String, Finding>,
     failed: BTreeMap<String, String>,
-    /// Whether it came to its own end.
-    pub whole: bool,
 }
 
 impl Said {
@@ -96,7 +94,10 @@ fn boot() -> String {
     let _ = fs::remove_file(payload.path().with_extension("console"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let last: Vec<_> = console.lines().rev().take(20).collect();
-    assert!(!text.is_empty(), "the machine said nothing; {output:?}; its console, last line first: {last:#?}");
+    assert!(
+        !text.is_empty(),
+        "the machine said nothing; {output:?}; its console, last line first: {last:#?}"
+    );
     text
 }
 
@@ -117,7 +118,6 @@ fn read(text: &str) -> Said {
                 said.failed.insert(case.into(), rest.into());
             }
             Some("time") => eprintln!("{case}: {rest} s"),
-            Some("end") => said.whole = case == "0",
             _ => {}
         }
     }

@@ -1,5 +1,5 @@
 //! Debian 12 with systemd and cgroup v2, booted in a virtual machine: tetherd as a service, its findings in the journal,
-//! and a reverse shell in a container of each runtime that runs there. `tests/vm/run` runs this: it takes minutes, so that
+//! and a reverse shell in a container of each runtime that runs there. `tests/vm/run` and `tests/run` run this: it takes minutes, so that
 //! without TETHERD_TESTS_VM=1 nothing is started and that is said.
 
 #![allow(

@@ -234,6 +234,14 @@ pub const KEYS: &[Key] = &[
         enrich.metadata.storage
     ),
     key!(
+        "enrich.rootless",
+        "read names and images of rootless docker and podman below their users' homes as well; switch it off where homes may hang",
+        "true or false",
+        flag,
+        shown,
+        enrich.metadata.rootless
+    ),
+    key!(
         "enrich.environment_values",
         "variables of the main process's environment whose values are shown; of all others only names are",
         "a list of names",

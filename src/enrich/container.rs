@@ -211,7 +211,9 @@ fn by_hand(path: &[u8]) -> Option<ContainerIdentity> {
                 return found(id, runtime);
             }
         }
-        if is_unit(name) {
+        // crun makes a group of this name below its own scope.
+        let of_crun = name == "container" && parts.get(i + 1).is_some_and(|above| above.starts_with("crun-"));
+        if is_unit(name) || of_crun {
             continue;
         }
         let namespace_above = parts.len() == i + 2 && parts.last().is_some_and(|top| !is_unit(top));

@@ -170,6 +170,12 @@ fn run_by_hand() {
             ("/web-1/system.slice/x.service".into(), name("web-1", UNKNOWN)),
             ("/system.slice/runc-web-1.scope".into(), name("web-1", "runc")),
             ("/system.slice/crun-web-1.scope".into(), name("web-1", "crun")),
+            ("/system.slice/crun-web-1.scope/container".into(), name("web-1", "crun")),
+            (
+                "/user.slice/user-1000.slice/user@1000.service/app.slice/crun-web-1.scope/container".into(),
+                name("web-1", "crun"),
+            ),
+            ("/container".into(), name("container", UNKNOWN)),
             ("/.hidden".into(), None),
         ],
         true,

@@ -4,11 +4,11 @@
 //! Talks to: the runtimes' directories, which root owns; no socket of any runtime is asked.
 
 mod forms;
+mod homes;
 mod places;
 mod reading;
 mod settings;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::host::lru::Lru;
 use crate::model::ids::ContainerId;
 
 use super::container::{ContainerIdentity, is_long_id};
-use places::Place;
+use places::{Place, Top};
 pub use settings::MetadataSettings;
 
 /// How many containers are remembered.
@@ -116,7 +116,7 @@ fn named_by_id(container: &ContainerIdentity) -> Option<String> {
 #[derive(Debug)]
 struct Lookup {
     id: Id,
-    places: Vec<(PathBuf, Place)>,
+    places: Vec<(Top, Place)>,
 }
 
 impl Job for Lookup {
@@ -130,8 +130,9 @@ impl Job for Lookup {
     /// The first file that tells something.
     fn run(self) -> Outcome {
         let mut why = "the runtime's directories have no file of it";
-        for (root, place) in &self.places {
-            match reading::read(root, &place.path) {
+        for (top, place) in &self.places {
+            let Some(root) = top.directory() else { continue };
+            match reading::read(&root, &place.path) {
                 Ok(text) => match (place.form)(&text, self.id.1.as_str()) {
                     Some(metadata) => return Ok(Arc::new(metadata)),
                     None => why = "the runtime's file says nothing of it",

@@ -3,11 +3,33 @@
 //! Owns: their paths below the runtimes' directories. An id comes from a cgroup's path, which whoever may make cgroups
 //! chooses: only one of 64 hexadecimal digits becomes part of a path. Must not own: reading them.
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 use super::super::container::{ContainerIdentity, UNKNOWN, is_long_id};
 use super::forms::{self, Form};
+use super::homes;
 use super::settings::MetadataSettings;
+use crate::model::ids::Uid;
+
+/// A directory below which no link is followed.
+#[derive(Debug)]
+pub(super) enum Top {
+    /// A runtime's, by the configuration.
+    Directory(PathBuf),
+    /// A user's home.
+    Home(Uid),
+}
+
+impl Top {
+    /// Where it is; `None` where the user has no home. Reads a file.
+    pub(super) fn directory(&self) -> Option<Cow<'_, Path>> {
+        match self {
+            Self::Directory(path) => Some(Cow::Borrowed(path)),
+            Self::Home(uid) => homes::home_of(*uid).map(Cow::Owned),
+        }
+    }
+}
 
 /// One file.
 #[derive(Debug)]
@@ -19,21 +41,37 @@ pub(super) struct Place {
 }
 
 /// All files that may tell of a container, with the directories that they are below.
-pub(super) fn of(container: &ContainerIdentity, settings: &MetadataSettings) -> Vec<(PathBuf, Place)> {
+pub(super) fn of(container: &ContainerIdentity, settings: &MetadataSettings) -> Vec<(Top, Place)> {
     let id = container.id.as_str();
     if !is_long_id(id) {
         return Vec::new();
     }
-    let below = |roots: &[String], path: &str, form: Form| {
-        roots.iter().map(|root| (PathBuf::from(root), Place { path: path.to_owned(), form })).collect()
+    let user = homes::user_of(&container.cgroup_path).filter(|_| settings.rootless);
+    let below = |roots: &[String], path: &str, form: Form| -> Vec<(Top, Place)> {
+        let place = |root| (Top::Directory(PathBuf::from(root)), Place { path: path.to_owned(), form });
+        roots.iter().map(place).collect()
     };
-    let docker = || below(&settings.docker, &format!("containers/{id}/config.v2.json"), forms::docker);
+    // A rootless runtime's own directory comes first.
+    let also = |home: &str, roots: &[String], path: &str, form: Form| {
+        let own = user.map(|uid| (Top::Home(uid), Place { path: format!("{home}/{path}"), form }));
+        own.into_iter().chain(below(roots, path, form)).collect::<Vec<_>>()
+    };
+    let docker = || {
+        let path = format!("containers/{id}/config.v2.json");
+        also(homes::DOCKER, &settings.docker, &path, forms::docker)
+    };
     let bundle = format!("io.containerd.runtime.v2.task/k8s.io/{id}/config.json");
     let containerd = || below(&settings.containerd, &bundle, forms::cri);
     match container.runtime {
         "docker" => docker(),
         "containerd" => containerd(),
-        "podman" => below(&settings.storage, "overlay-containers/containers.json", forms::podman),
+        "podman" => ["overlay", "vfs"]
+            .into_iter()
+            .flat_map(|driver| {
+                let path = format!("{driver}-containers/containers.json");
+                also(homes::STORAGE, &settings.storage, &path, forms::podman)
+            })
+            .collect(),
         "cri-o" => {
             let path = format!("overlay-containers/{id}/userdata/config.json");
             below(&settings.storage, &path, forms::cri_o)

@@ -1,6 +1,7 @@
 //! Where the runtimes' directories are.
 //!
-//! Owns: `docker_directories`, `containerd_directories` and `storage_directories` of `[enrich]`, and their defaults.
+//! Owns: `docker_directories`, `containerd_directories`, `storage_directories` and `rootless` of `[enrich]`, and their
+//! defaults.
 
 /// Directories by kind of runtime, tried in this order; none: that kind is not asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub struct MetadataSettings {
     pub containerd: Vec<String>,
     /// Storage directories of podman (`graphroot`) and CRI-O (`runroot`).
     pub storage: Vec<String>,
+    /// Whether those of rootless docker and podman below their users' homes are read as well.
+    pub rootless: bool,
 }
 
 impl Default for MetadataSettings {
@@ -25,6 +28,7 @@ impl Default for MetadataSettings {
                 "/run/host-containerd",
             ]),
             storage: list(&["/var/lib/containers/storage", "/run/containers/storage"]),
+            rootless: true,
         }
     }
 }

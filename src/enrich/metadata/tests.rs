@@ -15,7 +15,7 @@ const IMAGE: &str = "sha256:2d9ae5407c01dbc72fe0ffc6b7ac79bdad4a34aa8f5efb549b61
 /// Everything below one directory.
 fn settings(root: &Path) -> MetadataSettings {
     let one = || vec![root.display().to_string()];
-    MetadataSettings { docker: one(), containerd: one(), storage: one() }
+    MetadataSettings { docker: one(), containerd: one(), storage: one(), rootless: true }
 }
 
 fn write(root: &Path, path: &str, text: &str) {
@@ -123,6 +123,35 @@ fn cri_o_and_podman() {
     assert_eq!(found.created.as_deref(), Some("2026-11-25T01:02:37.780000000Z"));
 }
 
+/// A rootless runtime's own directory comes before the system's, whichever way it keeps layers.
+#[test]
+fn rootless() {
+    let slice = "/user.slice/user-1000.slice/user@1000.service/user.slice";
+    let paths = |cgroup: String, rootless| {
+        let container = identify(format!("0::{cgroup}\n").as_bytes(), true).unwrap();
+        let settings = MetadataSettings { rootless, ..settings(Path::new("/s")) };
+        let all = places::of(&container, &settings);
+        all.into_iter().map(|(top, place)| format!("{top:?} {}", place.path)).collect::<Vec<_>>()
+    };
+    let home = "Home(Uid(1000)) .local/share";
+    let system = "Directory(\"/s\")";
+    assert_eq!(
+        paths(format!("{slice}/libpod-{ID}.scope/container"), true),
+        [
+            format!("{home}/containers/storage/overlay-containers/containers.json"),
+            format!("{system} overlay-containers/containers.json"),
+            format!("{home}/containers/storage/vfs-containers/containers.json"),
+            format!("{system} vfs-containers/containers.json"),
+        ]
+    );
+    let docker = format!("containers/{ID}/config.v2.json");
+    let found = paths(format!("{slice}/docker-{ID}.scope"), true);
+    assert_eq!(found, [format!("{home}/docker/{docker}"), format!("{system} {docker}")]);
+    let off = paths(format!("{slice}/docker-{ID}.scope"), false);
+    assert_eq!(off, [format!("{system} {docker}")]);
+    assert_eq!(paths(format!("/system.slice/docker-{ID}.scope"), true), off);
+}
+
 #[test]
 fn what_is_not_read() {
     let root = tempfile::tempdir().unwrap();
@@ -186,7 +215,8 @@ fn nothing_is_believed_for_a_short_time() {
 #[test]
 fn switched_off() {
     let container = identify(format!("0::/docker/{ID}\n").as_bytes(), true).unwrap();
-    let none = MetadataSettings { docker: Vec::new(), containerd: Vec::new(), storage: Vec::new() };
+    let none =
+        MetadataSettings { docker: Vec::new(), containerd: Vec::new(), storage: Vec::new(), rootless: false };
     let mut runtimes = Runtimes::new(none);
     runtimes.ask(&container);
     let found = runtimes.wait(&container, Instant::now());

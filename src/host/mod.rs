@@ -18,6 +18,7 @@ pub mod listener;
 pub mod listening;
 pub mod live;
 pub mod lru;
+pub mod mount_table;
 pub mod mounts;
 pub mod net_table;
 pub mod patience;

@@ -13,12 +13,13 @@ mod script;
 mod settings;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::host::background::{Answer, Background, HUNG_MAX, Job, Refusal, STUCK};
 use crate::host::lru::Lru;
-use crate::host::mounts::Mounts;
+use crate::host::mount_table::MountTable;
+use crate::host::mounts::{Mount, Mounts};
 use crate::host::proc_dir::{ProcDir, file_id};
 use crate::host::root::{Root, living};
 use crate::model::ids::{Inode, ProcessKey};
@@ -75,6 +76,7 @@ pub(super) struct Evidence {
     digest_max: u64,
     host: Namespaces,
     host_all: Arc<Inodes>,
+    host_mounts: Arc<Mutex<MountTable>>,
     work: Background<Gather>,
     known: Lru<Id, Known<Arc<Facts>>>,
 }
@@ -87,6 +89,7 @@ impl Evidence {
             digest_max,
             host,
             host_all: Arc::new(namespaces::all_of_host()),
+            host_mounts: Arc::new(Mutex::new(MountTable::of_host(MOUNTINFO_MAX))),
             work: Background::new("tetherd-facts", STUCK, HUNG_MAX),
             known: Lru::new(CACHE),
         }
@@ -124,6 +127,7 @@ impl Evidence {
             net: net.filter(|_| self.settings.network_peers_max > 0),
             tether,
             on_host: top && mnt == self.host.mnt,
+            host_mounts: Arc::clone(&self.host_mounts),
             host: Arc::clone(&self.host_all),
             settings: Arc::clone(&self.settings),
             digest_max: self.digest_max,
@@ -164,6 +168,7 @@ struct Gather {
     net: Option<Inode>,
     tether: Inode,
     on_host: bool,
+    host_mounts: Arc<Mutex<MountTable>>,
     host: Arc<Inodes>,
     settings: Arc<EvidenceSettings>,
     digest_max: u64,
@@ -190,8 +195,7 @@ impl Job for Gather {
             ),
             None => (Err(gone), Err(gone), Err(gone)),
         };
-        let home = self.same_root.iter().find_map(|key| living(*key));
-        let mounts = home.as_ref().and_then(|dir| dir.read(c"mountinfo", MOUNTINFO_MAX).ok());
+        let mount = self.mount();
         let held = self.script_held(own.as_ref());
         let root = self.same_root.iter().find_map(|key| Root::of(*key));
         let peers =
@@ -200,12 +204,11 @@ impl Job for Gather {
             // A process that ended between the look and now has an empty one.
             if text.is_empty() { Err("it has none") } else { Ok(self.environment(&text, cut)) }
         });
-        let mounts = mounts.map(|(text, _)| Mounts::parse(&text)).ok_or(GONE);
         Facts {
             environment,
             label,
             namespaces: others,
-            origin: origin::of(&self.exe, &self.root, mounts.as_ref().map_err(|why| *why), self.on_host),
+            origin: origin::of(&self.exe, &self.root, mount.as_ref().map_err(|why| *why), self.on_host),
             script: self.script(root.as_ref(), held),
             peers,
         }
@@ -213,6 +216,23 @@ impl Job for Gather {
 }
 
 impl Gather {
+    /// The mount that the program's file was found through.
+    fn mount(&self) -> Known<Mount> {
+        let id =
+            self.exe.handle.as_deref().and_then(origin::mount_id).ok_or("the program could not be opened")?;
+        let none = "its mount is none of the process's";
+        // A process with another root is shown the mounts below that, and a container its own.
+        if self.on_host {
+            let mounts = self.host_mounts.lock().unwrap_or_else(PoisonError::into_inner).mounts();
+            if let Some(mounts) = mounts {
+                return mounts.by_id(id).cloned().ok_or(none);
+            }
+        }
+        let home = self.same_root.iter().find_map(|key| living(*key)).ok_or(GONE)?;
+        let (text, _) = home.read(c"mountinfo", MOUNTINFO_MAX).map_err(|_| GONE)?;
+        Mounts::only(&text, id).ok_or(none)
+    }
+
     fn runs_still(&self, dir: &ProcDir) -> bool {
         let now = dir.exe_handle().ok().and_then(|handle| file_id(&handle).ok());
         match (now, self.exe.file) {

@@ -23,6 +23,7 @@ pub mod mounts;
 pub mod net_table;
 pub mod patience;
 pub mod proc_dir;
+pub mod processes;
 pub mod program_file;
 pub mod reader;
 pub mod relatives;

@@ -22,6 +22,7 @@ pub mod popular;
 pub mod probe;
 pub mod proc_events;
 pub mod reading;
+pub mod remembered;
 pub mod sequence;
 pub mod settings;
 pub mod shared;

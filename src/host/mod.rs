@@ -5,6 +5,7 @@
 
 pub mod ancestry;
 pub mod background;
+pub mod channels;
 pub mod characteristic;
 pub mod cmdline;
 pub mod descriptors;

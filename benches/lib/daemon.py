@@ -16,7 +16,7 @@ def help_of_run():
 
 
 class Daemon:
-    def __init__(self, folder, options=()):
+    def __init__(self, folder, options=(), lines=""):
         self.folder = folder
         self.spool = os.path.join(folder, "spool")
         self.config = os.path.join(folder, "tetherd.toml")
@@ -25,7 +25,7 @@ class Daemon:
         os.makedirs(rules, exist_ok=True)
         with open(self.config, "w") as file:
             file.write(f'[syslog]\nenabled = false\n[rules]\ndirectory = "{rules}"\n'
-                       f'[control]\nsocket = "{folder}/control.sock"\n')
+                       f'[control]\nsocket = "{folder}/control.sock"\n{lines}')
         self.command = [BINARY, "run", "--quiet", "--config", self.config, "--spool", self.spool, *options]
 
     def start(self):

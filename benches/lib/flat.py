@@ -2,14 +2,16 @@
 
 The daemon's own processor time for one exec: of /bin/true with nothing on its descriptors, of /usr/bin/id on a pipe that
 its parent reads, which has a connection to elsewhere, of /usr/bin/id on one TCP connection, of which much more is read, and
-of /usr/bin/id each time on a new connection, which is a new incident with records of its own. One daemon for all, which has done its sweep before anything grows.
+of /usr/bin/id each time on a new connection, which is a new incident with records of its own. One daemon for all, which has done its
+sweep before anything grows, and does no other: what sweeps take is another measure ("idle").
 """
 import statistics
+import time
 
 from lib import cpu, sample
 from lib.daemon import Daemon
 from lib.herd import herd
-from lib.memory import tethers
+from lib.memory import tethers, wait_for_incidents
 from lib.mounts import mounts
 from lib.sockets import sockets
 from lib.shots import Shots
@@ -38,18 +40,33 @@ def measure(place, want):
              "incident": Shots(place.programs, want["incidents"], want["rate"], "/usr/bin/id")}
     levels = [(name, int(count)) for name in grow for count in want[name].split(",")]
     data = {f"{name} {count}": {kind: [] for kind in kinds} for name, count in levels}
-    with Daemon(place.new("flat"), ("--fanotify", want["mode"])).running() as daemon:
+    options, lines = ("--fanotify", want["mode"]), "[sensor]\nsweep_seconds = 3600\n"
+    with Daemon(place.new("flat"), options, lines).running() as daemon:
         kinds["plain"].run()
         for number in range(want["rounds"]):
             for name, count in levels:
                 place.say(f"flat: round {number + 1} of {want['rounds']}, {count} {name}")
                 with grow[name](count):
+                    if name == "tethers":
+                        wait_for_incidents(daemon, count)
+                    settle(daemon)
                     for kind, storm in kinds.items():
                         before = cpu.of([daemon.pid])
                         storm.run()
                         data[f"{name} {count}"][kind].append((cpu.of([daemon.pid]) - before) / storm.count)
         sweeps = daemon.status()["counts"]["sweeps"]
     return {"ns_an_exec": data, "sweeps": sweeps}, show(data, levels, kinds, want, sweeps)
+
+
+def settle(daemon, quiet=0.05, seconds=60):
+    """Until it is done with what has grown: at most this share of one processor within a second."""
+    end, before = time.monotonic() + seconds, cpu.of([daemon.pid])
+    while time.monotonic() < end:
+        time.sleep(1)
+        now = cpu.of([daemon.pid])
+        if now - before < quiet * 1e9:
+            return
+        before = now
 
 
 def show(data, levels, kinds, want, sweeps):
@@ -67,4 +84,4 @@ def show(data, levels, kinds, want, sweeps):
     head = ["grown", "to", "CPU an exec", "ratio", "on a relay's pipe", "ratio", "on one socket", "ratio",
             "a new incident each", "ratio"]
     text += table(head, rows)
-    return text + (f"\n{sweeps - 1} more sweeps ran meanwhile and are in the figures.\n" if sweeps > 1 else "")
+    return text + (f"\n{sweeps - 1} more sweeps, after losses, are in the figures.\n" if sweeps > 1 else "")

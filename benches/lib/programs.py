@@ -3,7 +3,7 @@ import os
 import subprocess
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-NAMES = ("storm", "herd", "shots", "nothing")
+NAMES = ("storm", "herd", "shots", "nothing", "cell")
 
 
 class Programs:

@@ -35,6 +35,8 @@ const POLL: Duration = Duration::from_micros(500);
 const POLLS: u32 = 6;
 /// How long after the first sweep incidents of before may still be taken up: the relay thread has to find out first.
 const CLAIM_NS: u64 = 5 * SECOND;
+/// How often sizes are shown at most: they are counted by going through the incidents.
+const SHOW_NS: u64 = SECOND / 5;
 
 /// What the main thread asks of the engine.
 #[derive(Debug)]
@@ -72,6 +74,7 @@ pub fn spawn(
         let _ = rustix::process::setpriority_process(None, NICE);
         let mut unclaimed = Unclaimed::NotSwept;
         let (mut last_ns, mut polls) = (0, 0);
+        let mut shown_ns = 0;
         loop {
             // In a burst nobody waits on the channel, so that the senders, who are in a hurry, need not wake anybody.
             let polled = if polls > 0 { wires.events.try_recv().ok() } else { None };
@@ -108,8 +111,14 @@ pub fn spawn(
                 unclaimed = Unclaimed::Since(event.at().mono_ns);
             }
             engine.hurry(wires.events.len() > BACKLOG);
+            let (at_ns, quiet) = (event.at().mono_ns, matches!(event, Event::Tick { .. }));
             for detection in engine.handle(event, &host) {
                 let _ = wires.work.send(Work::Detection(Box::new(detection)));
+            }
+            // When a burst is over there is a tick.
+            if quiet || at_ns.saturating_sub(shown_ns) >= SHOW_NS {
+                shown_ns = at_ns;
+                wires.board.set_engine(engine.sizes());
             }
             if let Unclaimed::Since(swept_ns) = unclaimed
                 && clock::now().mono_ns.saturating_sub(swept_ns) >= CLAIM_NS
@@ -157,5 +166,4 @@ fn pass_on(engine: &mut Engine, stats: &Stats, wires: &EngineWires) {
     stats.set(Count::OneWay, tally.one_way);
     stats.set(Count::Allowed, tally.allowed);
     stats.set(Count::Incidents, tally.incidents);
-    wires.board.set_engine(engine.sizes());
 }

@@ -19,10 +19,10 @@ use crate::model::relay::{Channel, End, FileKind, Files, OpenFile};
 use crate::sys;
 
 /// How many anonymous files of one process are looked into: one may be an io_uring.
-const ANONYMOUS_MAX: usize = 64;
+pub(super) const ANONYMOUS_MAX: usize = 64;
 
 /// What a descriptor turned out to be.
-enum Asked {
+pub(super) enum Asked {
     File(FileKind),
     /// A file of the kernel's own: an event, a timer, a ring.
     Anonymous,
@@ -59,7 +59,7 @@ pub fn files(pid: Pid, undertaker: &Undertaker, account: &mut Patience) -> Optio
 }
 
 /// What one descriptor is; `None` if it cannot be told.
-fn ask(process: &OwnedFd, fd: u32, undertaker: &Undertaker) -> Option<Asked> {
+pub(super) fn ask(process: &OwnedFd, fd: u32, undertaker: &Undertaker) -> Option<Asked> {
     let duplicate = sys::pidfd::getfd(process, fd).ok()?;
     let access = rustix::fs::fcntl_getfl(&duplicate).ok()? & OFlags::ACCMODE;
     let sight = see(&duplicate, &mut None);

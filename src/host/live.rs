@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::host::channels::Channels;
 use crate::host::cmdline::Cmdlines;
 use crate::host::lru::Lru;
 use crate::host::patience::Patience;
@@ -28,17 +29,6 @@ const EPHEMERAL_DEFAULT: (u16, u16) = (32_768, 60_999);
 const FILES_NS: u64 = SECOND / 50;
 /// How many processes' open files are remembered.
 const FILES_MAX: usize = 256;
-/// How long the list of all channels on the machine is believed at least, and so how often it is made at most.
-const CHANNELS_NS: u64 = SECOND / 2;
-/// And at least this many times as long as it took to make: it costs a third of one per cent of a processor at the most.
-const CHANNELS_REST: u64 = 300;
-/// But after this time it is made anew all the same: who takes care that it takes long must not make it rare. It is less
-/// than the time until the last of the second looks at a shell.
-const CHANNELS_REST_MAX_NS: u64 = 20 * SECOND;
-/// The longest that making it may take.
-const CHANNELS_TIME_MAX_NS: u64 = SECOND;
-/// How many channels it has at most.
-const CHANNELS_MAX: usize = 262_144;
 /// How many processes are remembered that have more open files than were asked.
 const CUT_MAX: usize = 1024;
 
@@ -53,8 +43,7 @@ pub struct LiveHost {
     files: RefCell<HashMap<Pid, (u64, Arc<Files>)>>,
     /// Open files that were read before this are not believed.
     not_before_ns: Cell<u64>,
-    /// Everybody's channels, and when they may be listed again.
-    channels: RefCell<(u64, HashMap<Channel, Vec<Pid>>)>,
+    channels: RefCell<Channels>,
     /// The time that large tables of descriptors may take.
     account: RefCell<Patience>,
     /// Whose open files were not all asked.
@@ -102,53 +91,22 @@ impl LiveHost {
         self.cuts.take()
     }
 
-    /// Asks a process anew. One whose open files are too many is counted once.
+    /// Asks a process anew.
     fn ask(&self, pid: Pid) -> Option<Files> {
         let files = files::files(pid, self.undertaker.as_ref()?, &mut self.account.borrow_mut())?;
-        if !files.complete && !self.unasked.borrow_mut().touch(&files.key) {
-            self.unasked.borrow_mut().put(files.key, ());
-            self.cut();
+        if !files.complete {
+            self.cut_short(files.key);
         }
         Some(files)
     }
 
-    /// Goes through everybody's open files, as often as [`CHANNELS_NS`] allows.
-    fn list_channels(&self) {
-        let now = clock::now().mono_ns;
-        let mut list = self.channels.borrow_mut();
-        if now < list.0 {
-            return;
+    /// One whose open files are too many is counted once.
+    fn cut_short(&self, key: ProcessKey) {
+        let mut unasked = self.unasked.borrow_mut();
+        if !unasked.touch(&key) {
+            unasked.put(key, ());
+            self.cut();
         }
-        let mut channels: HashMap<Channel, (Vec<Pid>, Vec<Pid>)> = HashMap::new();
-        for pid in relatives::everybody() {
-            if clock::now().mono_ns.saturating_sub(now) > CHANNELS_TIME_MAX_NS {
-                self.cut();
-                break;
-            }
-            let Some(files) = self.ask(pid) else { continue };
-            let on_network = files.networks().next().is_some();
-            for file in &files.list {
-                let FileKind::Channel(channel, _) = file.kind else { continue };
-                let channel = channel.anywhere();
-                if channels.len() >= CHANNELS_MAX && !channels.contains_key(&channel) {
-                    self.cut();
-                    break;
-                }
-                let (first, second) = channels.entry(channel).or_default();
-                let holders = if on_network { first } else { second };
-                if holders.last() != Some(&pid) {
-                    holders.push(pid);
-                }
-            }
-        }
-        let done = clock::now().mono_ns;
-        let took = done.saturating_sub(now);
-        let rest = took.saturating_mul(CHANNELS_REST).clamp(CHANNELS_NS, CHANNELS_REST_MAX_NS);
-        let joined = channels.into_iter().map(|(channel, (mut first, second))| {
-            first.extend(second);
-            (channel, first)
-        });
-        *list = (done.saturating_add(rest), joined.collect());
     }
 }
 
@@ -196,8 +154,17 @@ impl Host for LiveHost {
     }
 
     fn holders(&self, channel: Channel) -> Vec<Pid> {
-        self.list_channels();
-        self.channels.borrow().1.get(&channel.anywhere()).cloned().unwrap_or_default()
+        let mut channels = self.channels.borrow_mut();
+        if let Some(undertaker) = &self.undertaker {
+            channels.renew(undertaker, &mut self.account.borrow_mut(), |whose| match whose {
+                Some(pid) => {
+                    let start = reader::stat(pid).map(|stat| stat.start);
+                    self.cut_short(ProcessKey { pid, start: start.unwrap_or_default() });
+                }
+                None => self.cut(),
+            });
+        }
+        channels.holders(channel)
     }
 
     fn unix_peer(&self, owner: Pid, socket: Inode) -> Option<Inode> {

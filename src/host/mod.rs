@@ -5,6 +5,7 @@
 
 pub mod ancestry;
 pub mod background;
+pub mod channels;
 pub mod characteristic;
 pub mod cmdline;
 pub mod descriptors;
@@ -18,10 +19,12 @@ pub mod listener;
 pub mod listening;
 pub mod live;
 pub mod lru;
+pub mod mount_table;
 pub mod mounts;
 pub mod net_table;
 pub mod patience;
 pub mod proc_dir;
+pub mod processes;
 pub mod program_file;
 pub mod reader;
 pub mod relatives;

@@ -145,6 +145,12 @@ impl Mounts {
         self.list.iter().find(|mount| mount.id == id)
     }
 
+    /// Only the mount with this number, of the text: nothing is kept of the others.
+    pub fn only(text: &[u8], id: u64) -> Option<Mount> {
+        let start = [id.to_string().as_bytes(), b" "].concat();
+        text.split(|&b| b == b'\n').find(|line| line.starts_with(&start)).and_then(Mount::parse)
+    }
+
     /// Whether programs on this mount's filesystem may be held. An overlay is as fit as its layers.
     pub fn holding(&self, mount: &Mount) -> Holding {
         let listed = |list: &[&str]| list.iter().any(|kind| kind.as_bytes() == mount.kind);
@@ -159,7 +165,7 @@ impl Mounts {
     }
 
     /// The mount that a path leads to, by its text.
-    fn at(&self, path: &[u8]) -> Option<&Mount> {
+    pub(super) fn at(&self, path: &[u8]) -> Option<&Mount> {
         let below = |point: &[u8]| {
             path.strip_prefix(point)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/") || point.ends_with(b"/"))
@@ -241,6 +247,9 @@ mod tests {
         let upper = |id| mounts.by_id(id).and_then(Mount::upper);
         assert_eq!((upper(42), upper(27), upper(44), upper(99)), (Some(&b"/var/up"[..]), None, None, None));
         assert_eq!(mounts.by_id(46).unwrap().root, b"/srv");
+        for id in [27, 2, 46, 4] {
+            assert_eq!(Mounts::only(TEXT, id).as_ref(), mounts.by_id(id));
+        }
         assert_eq!(mounts.at(b"/mnt/nfs/image").unwrap().kind, b"nfs4");
         assert_eq!(mounts.at(b"/mnt/nfsx").unwrap().kind, b"ext4");
     }

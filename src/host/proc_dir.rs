@@ -8,7 +8,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
 
 use crate::host::stat::Stat;
 use crate::model::ids::{Inode, Pid, Uid};
@@ -120,6 +120,28 @@ impl ProcDir {
         flags.is_some_and(|flags| flags & OFlags::CLOEXEC.bits() != 0)
     }
 
+    /// Whether what a link of fd 0, 1 or 2 calls `/dev/null` is the null device (1:3, Linux
+    /// `Documentation/admin-guide/devices.txt`): in another mount namespace the name can be anything's. To be asked of what
+    /// is called so alone: following a link to a file on some network filesystems can take a while.
+    pub fn is_null(&self, fd: usize) -> bool {
+        let ask = |name: &&CStr| {
+            rustix::fs::statx(&self.dir, *name, AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE).is_ok_and(
+                |found| {
+                    FileType::from_raw_mode(found.stx_mode.into()) == FileType::CharacterDevice
+                        && (found.stx_rdev_major, found.stx_rdev_minor) == (1, 3)
+                },
+            )
+        };
+        FD_LINKS.get(fd).is_some_and(ask)
+    }
+
+    /// How many threads it has; 1 of one that has ended. Its directory of threads has a link for each (Linux
+    /// `fs/proc/base.c`, proc_task_getattr), which takes the kernel less than writing `stat`.
+    pub fn threads(&self) -> io::Result<u32> {
+        let found = rustix::fs::statx(&self.dir, c"task", AtFlags::empty(), StatxFlags::NLINK)?;
+        Ok(found.stx_nlink.saturating_sub(2))
+    }
+
     /// The inode of a namespace (`ns/net`).
     pub fn namespace(&self, name: &CStr, prefix: &[u8]) -> Option<Inode> {
         let mut buffer = [MaybeUninit::uninit(); 64];
@@ -179,10 +201,19 @@ pub fn file_id(file: &OwnedFd) -> io::Result<FileId> {
 
 /// `/proc/PID`, written without allocation.
 fn proc_path(pid: Pid, buffer: &mut [u8; 24]) -> &CStr {
-    let mut digits = [0u8; 10];
-    let mut first = digits.len();
+    let mut space = [0u8; 10];
+    let text = b"/proc/".iter().chain(digits(pid, &mut space)).chain(b"\0");
+    for (to, from) in buffer.iter_mut().zip(text) {
+        *to = *from;
+    }
+    CStr::from_bytes_until_nul(buffer).unwrap_or(c"/proc/0")
+}
+
+/// An id in decimal digits, written without allocation.
+pub(super) fn digits(pid: Pid, space: &mut [u8; 10]) -> &[u8] {
+    let mut first = space.len();
     let mut rest = pid.0;
-    while let Some(slot) = first.checked_sub(1).and_then(|i| digits.get_mut(i)) {
+    while let Some(slot) = first.checked_sub(1).and_then(|i| space.get_mut(i)) {
         *slot = b'0' + (rest % 10) as u8;
         first -= 1;
         rest /= 10;
@@ -190,11 +221,7 @@ fn proc_path(pid: Pid, buffer: &mut [u8; 24]) -> &CStr {
             break;
         }
     }
-    let text = b"/proc/".iter().chain(digits.iter().skip(first)).chain(b"\0");
-    for (to, from) in buffer.iter_mut().zip(text) {
-        *to = *from;
-    }
-    CStr::from_bytes_until_nul(buffer).unwrap_or(c"/proc/0")
+    space.get(first..).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -207,6 +234,22 @@ mod tests {
             let mut buffer = [0; 24];
             assert_eq!(proc_path(Pid(pid), &mut buffer).to_str().unwrap(), format!("/proc/{pid}"));
         }
+    }
+
+    #[test]
+    fn the_null_device_by_name_and_by_nature() {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let zero = std::fs::File::open("/dev/zero").unwrap();
+        let mut child =
+            std::process::Command::new("/bin/sleep").arg("60").stdin(null).stdout(zero).spawn().unwrap();
+        let dir = ProcDir::open(Pid(child.id())).unwrap();
+        let said = (dir.is_null(0), dir.is_null(1), dir.is_null(3), dir.threads().unwrap());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(said, (true, false, false, 1));
+        assert!(dir.threads().is_err());
+        // Other tests run in threads of this process.
+        assert!(ProcDir::open(Pid(std::process::id())).unwrap().threads().unwrap() >= 2);
     }
 
     #[test]

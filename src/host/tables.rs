@@ -31,41 +31,47 @@ pub struct Table {
 
 /// A process's tables, the first thread's first, and whether these are all.
 pub fn of(pid: Pid, process: OwnedFd, dir: &ProcDir, stat: &Stat) -> (Vec<Table>, bool) {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let (listings, mut complete) = listings(pid, dir, stat.lives(), stat.threads);
+    let mut process = Some(process);
     let mut tables = Vec::new();
-    let mut owners = Vec::new();
-    if stat.lives()
-        && let Ok(listing) = dir.open_below(c"fd", flags)
-    {
-        tables.push(Table { owner: process, listing });
-        owners.push(pid);
+    for (thread, listing) in listings {
+        let own = if thread == pid { process.take() } else { sys::pidfd::open_thread(thread).ok() };
+        match own {
+            Some(owner) => tables.push(Table { owner, listing }),
+            // Before Linux 6.9 there is no handle on a thread.
+            None => complete = false,
+        }
     }
-    if stat.threads <= 1 {
-        return (tables, true);
+    (tables, complete)
+}
+
+/// The `fd` directories of a process's tables, each with a thread that has it; the first thread's first, if that
+/// `lives`; and whether these are all. `threads`: how many there are.
+pub fn listings(pid: Pid, dir: &ProcDir, lives: bool, threads: u32) -> (Vec<(Pid, OwnedFd)>, bool) {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let mut found: Vec<(Pid, OwnedFd)> = Vec::new();
+    if lives && let Ok(listing) = dir.open_below(c"fd", flags) {
+        found.push((pid, listing));
     }
-    let Some(threads) = threads(dir) else { return (tables, true) };
+    if threads <= 1 {
+        return (found, true);
+    }
+    let Some(threads) = self::threads(dir) else { return (found, true) };
     let mut complete = threads.len() < THREADS_MAX;
     for thread in threads {
-        let known = |owner: &Pid| sys::kcmp::same_descriptors(*owner, thread) != Some(false);
-        if thread == pid || owners.iter().any(known) {
+        let known = |(owner, _): &(Pid, OwnedFd)| sys::kcmp::same_descriptors(*owner, thread) != Some(false);
+        if thread == pid || found.iter().any(known) {
             continue;
         }
-        if tables.len() >= TABLES_MAX {
+        if found.len() >= TABLES_MAX {
             complete = false;
             break;
         }
         let path = CString::new(format!("task/{thread}/fd")).unwrap_or_default();
         let Ok(listing) = dir.open_below(&path, flags) else { continue };
-        match sys::pidfd::open_thread(thread) {
-            Ok(owner) => {
-                tables.push(Table { owner, listing });
-                owners.push(thread);
-            }
-            // Before Linux 6.9 there is no handle on a thread.
-            Err(_) => complete = false,
-        }
+        found.push((thread, listing));
     }
-    (tables, complete)
+    (found, complete)
 }
 
 fn threads(dir: &ProcDir) -> Option<Vec<Pid>> {

@@ -23,6 +23,7 @@ pub mod probe;
 pub mod proc_events;
 pub mod rank;
 pub mod reading;
+pub mod remembered;
 pub mod sequence;
 pub mod settings;
 pub mod shared;

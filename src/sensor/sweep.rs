@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,12 +16,14 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::host::link::is_socket;
 use crate::host::proc_dir::ProcDir;
-use crate::host::reader::{FirstLook, Missed, Reader};
+use crate::host::processes::{Listed, Processes};
+use crate::host::reader::{FirstLook, Missed, Reader, stat};
 use crate::host::stat::Stat;
 use crate::model::event::Event;
-use crate::model::ids::{Pid, ProcessKey};
+use crate::model::ids::Pid;
 use crate::model::look::{Cause, Look, Observation};
 use crate::model::loss::Loss;
+use crate::sensor::remembered::{Remembered, Seen};
 use crate::sensor::settings::SensorSettings;
 use crate::sensor::suspect::Suspect;
 use crate::stats::{Count, Stats};
@@ -101,13 +104,21 @@ pub struct Outcome {
     pub complete: bool,
 }
 
+/// What became of looking at one process.
+enum Looked {
+    Gone,
+    At(Seen),
+    /// The sweep is to end.
+    End,
+}
+
 /// Goes through /proc, and remembers what it saw.
 #[derive(Debug)]
 pub struct Sweeper {
     reader: Reader,
     per_second: u32,
-    /// The fingerprint of each process's fds 0-2 when last looked at, and whether a socket was among them.
-    memory: HashMap<ProcessKey, (u64, bool)>,
+    /// What it saw the last time that it got through.
+    memory: Remembered,
     /// Ends a sweep early.
     stop: Arc<AtomicBool>,
 }
@@ -118,7 +129,7 @@ impl Sweeper {
         Self {
             reader: Reader::new(settings.socket_lookup.clone()),
             per_second: settings.sweep_per_second.max(1),
-            memory: HashMap::new(),
+            memory: Remembered::default(),
             stop: Arc::default(),
         }
     }
@@ -127,63 +138,97 @@ impl Sweeper {
     /// that descends from one, unless it is as it was. `take` returns false to end the sweep early.
     pub fn sweep(&mut self, stats: &Stats, take: &mut dyn FnMut(Found) -> bool) -> Outcome {
         let mut outcome = Outcome::default();
-        let mut memory = HashMap::with_capacity(self.memory.len());
-        let mut children: HashMap<Pid, Vec<Pid>> = HashMap::new();
-        let mut tied: Vec<Pid> = Vec::new();
+        let Ok(processes) = Processes::open() else { return outcome };
         let began = Instant::now();
-        let Ok(processes) = std::fs::read_dir("/proc") else { return outcome };
-        let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<Pid>().ok());
-        for (index, pid) in (1u32..).zip(pids) {
+        let mut now = Remembered::like(&self.memory);
+        let mut tied: Vec<Pid> = Vec::new();
+        let mut index = 0;
+        let whole = processes.each(|listed| {
+            index += 1;
             if index % STRIDE == 0 {
                 if self.stop.load(Ordering::Relaxed) {
-                    return outcome;
+                    return false;
                 }
                 self.pace(began, index);
             }
-            let Ok(dir) = ProcDir::open(pid) else { continue };
-            let Some(stat) = dir.read(c"stat", 4096).ok().and_then(|(text, _)| Stat::parse(&text)) else {
-                continue;
+            let seen = match self.as_it_was(&processes, listed) {
+                Some(seen) => seen,
+                None => match self.look_at(listed, stats, take) {
+                    Looked::Gone => return true,
+                    Looked::At(seen) => seen,
+                    Looked::End => return false,
+                },
             };
             stats.count(Count::Swept);
             outcome.processes += 1;
-            children.entry(stat.parent).or_default().push(pid);
-            let key = ProcessKey { pid, start: stat.start };
-            let Some(Fingerprint { hash: print, socket, channels }) = fingerprint(&dir) else {
-                outcome.refused += u64::from(stat.lives());
-                continue;
-            };
-            let known = self.memory.get(&key).is_some_and(|(before, _)| *before == print);
-            let network = match (known, socket) {
-                (true, _) => self.memory.get(&key).is_some_and(|(_, network)| *network),
-                (false, false) => false,
-                (false, true) => {
-                    let (stdio, unresolved) = self.reader.stdio(&dir);
-                    if unresolved {
-                        stats.lose(Loss::SocketUnresolved, 1);
-                    }
-                    let network = stdio.iter().any(|backing| backing.network().is_some());
-                    if network {
-                        let look =
-                            self.reader.rest(&dir, stdio, clock::now(), Observation::Swept, Cause::Sweep);
-                        let look = if look.key.start.0 == 0 { Err(Missed::Vanished) } else { Ok(look) };
-                        if !hand_on(look, stats, take) {
-                            return outcome;
-                        }
-                    }
-                    network
-                }
-            };
-            if !known && !network && channels && !self.suspect(pid, take) {
-                return outcome;
+            outcome.refused += u64::from(seen.print.is_none());
+            if seen.network {
+                tied.push(seen.pid);
             }
-            memory.insert(key, (print, network));
-            if network {
-                tied.push(pid);
+            now.push(seen);
+            true
+        });
+        if whole {
+            now.renew_parents(&self.memory, |pid| stat(pid).map(|stat| stat.parent));
+            let children = if tied.is_empty() { HashMap::new() } else { now.children() };
+            outcome.complete = self.descend(&tied, &children, stats, take);
+            self.memory = now;
+        }
+        outcome
+    }
+
+    /// What an earlier sweep saw of a process, if it is that life of it still, with the same on fds 0-2.
+    fn as_it_was(&self, processes: &Processes, listed: Listed) -> Option<Seen> {
+        let seen = self.memory.get(listed.pid).filter(|seen| seen.number == listed.number)?;
+        let print = fingerprint(|fd, buffer| processes.stdio_link(listed.pid, fd, buffer))?;
+        (seen.print == Some(print.hash)).then_some(*seen)
+    }
+
+    /// Looks at a process that is new, or not as it was.
+    fn look_at(&self, listed: Listed, stats: &Stats, take: &mut dyn FnMut(Found) -> bool) -> Looked {
+        let pid = listed.pid;
+        let Ok(dir) = ProcDir::open(pid) else { return Looked::Gone };
+        let stat = dir.read(c"stat", 4096).ok().and_then(|(text, _)| Stat::parse(&text));
+        let Some(stat) = stat else { return Looked::Gone };
+        let mut seen = Seen {
+            pid,
+            parent: stat.parent,
+            number: listed.number,
+            start: stat.start,
+            print: None,
+            network: false,
+            blank: !stat.lives(),
+        };
+        let Some(print) = fingerprint(|fd, buffer| dir.stdio_link(fd, buffer)) else {
+            // What has ended has nothing that could be refused.
+            seen.print = (!stat.lives()).then_some(0);
+            return Looked::At(seen);
+        };
+        seen.print = Some(print.hash);
+        seen.blank |= print.blank;
+        let earlier = self.memory.get(pid);
+        if let Some(earlier) = earlier.filter(|then| (then.start, then.print) == (seen.start, seen.print)) {
+            seen.network = earlier.network;
+            return Looked::At(seen);
+        }
+        if print.socket {
+            let (stdio, unresolved) = self.reader.stdio(&dir);
+            if unresolved {
+                stats.lose(Loss::SocketUnresolved, 1);
+            }
+            seen.network = stdio.iter().any(|backing| backing.network().is_some());
+            if seen.network {
+                let look = self.reader.rest(&dir, stdio, clock::now(), Observation::Swept, Cause::Sweep);
+                let look = if look.key.start.0 == 0 { Err(Missed::Vanished) } else { Ok(look) };
+                if !hand_on(look, stats, take) {
+                    return Looked::End;
+                }
             }
         }
-        outcome.complete = self.descend(&tied, &children, stats, take);
-        self.memory = memory;
-        outcome
+        if !seen.network && print.has_channels(|fd| dir.is_null(fd)) && !self.suspect(pid, take) {
+            return Looked::End;
+        }
+        Looked::At(seen)
     }
 
     /// Hands on a process whose input and output somebody else may tie to the network; false: the sweep is to end.
@@ -243,28 +288,46 @@ struct Fingerprint {
     hash: u64,
     /// One is a socket.
     socket: bool,
-    /// Input and output are ends of channels to other processes, as far as links tell.
-    channels: bool,
+    /// All are closed.
+    blank: bool,
+    /// What may be an end of a channel to another process, as far as the link tells.
+    channels: [bool; 3],
+    /// What is called the null device.
+    nulls: [bool; 3],
+}
+
+impl Fingerprint {
+    /// Whether input and output may be ends of channels to other processes. In a container's own /dev even a FIFO may be
+    /// called the null device: `is_null` tells.
+    fn has_channels(&self, is_null: impl Fn(usize) -> bool) -> bool {
+        let mut fds = (0..3).zip(self.channels.iter().zip(&self.nulls));
+        let [stdin, stdout, stderr] = [(); 3]
+            .map(|()| fds.next().is_some_and(|(fd, (channel, null))| *channel || *null && !is_null(fd)));
+        stdin && (stdout || stderr)
+    }
 }
 
 /// `None` where the links may not be read.
-fn fingerprint(dir: &ProcDir) -> Option<Fingerprint> {
+fn fingerprint(
+    read: impl for<'b> Fn(usize, &'b mut [MaybeUninit<u8>]) -> io::Result<&'b [u8]>,
+) -> Option<Fingerprint> {
     let mut buffer = [MaybeUninit::uninit(); 256];
     let mut hasher = DefaultHasher::new();
-    let mut socket = false;
-    let mut channels = [false; 3];
-    for (fd, channel) in channels.iter_mut().enumerate() {
-        match dir.stdio_link(fd, &mut buffer) {
+    let (mut socket, mut blank) = (false, true);
+    let (mut channels, mut nulls) = ([false; 3], [false; 3]);
+    for (fd, (channel, null)) in channels.iter_mut().zip(&mut nulls).enumerate() {
+        match read(fd, &mut buffer) {
             Ok(text) => {
                 text.hash(&mut hasher);
+                blank = false;
                 socket |= is_socket(text);
                 // A FIFO's link is its path: only what is no channel for certain is left out.
-                *channel = text != b"/dev/null" && !text.starts_with(b"anon_inode:");
+                *null = text == b"/dev/null";
+                *channel = !*null && !text.starts_with(b"anon_inode:");
             }
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return None,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return None,
             Err(_) => 0u8.hash(&mut hasher),
         }
     }
-    let [stdin, stdout, stderr] = channels;
-    Some(Fingerprint { hash: hasher.finish(), socket, channels: stdin && (stdout || stderr) })
+    Some(Fingerprint { hash: hasher.finish(), socket, blank, channels, nulls })
 }

@@ -13,12 +13,13 @@ mod peers;
 mod script;
 mod settings;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::host::background::{Answer, Background, HUNG_MAX, Job, Refusal, STUCK};
 use crate::host::lru::Lru;
-use crate::host::mounts::Mounts;
+use crate::host::mount_table::MountTable;
+use crate::host::mounts::{Mount, Mounts};
 use crate::host::proc_dir::ProcDir;
 use crate::host::root::{Root, living};
 use crate::model::ids::{Inode, ProcessKey};
@@ -79,6 +80,7 @@ pub(super) struct Evidence {
     digest_max: u64,
     host: Namespaces,
     host_all: Arc<Inodes>,
+    host_mounts: Arc<Mutex<MountTable>>,
     work: Background<Gather>,
     known: Lru<Id, Known<Arc<Facts>>>,
 }
@@ -91,6 +93,7 @@ impl Evidence {
             digest_max,
             host,
             host_all: Arc::new(namespaces::all_of_host()),
+            host_mounts: Arc::new(Mutex::new(MountTable::of_host(MOUNTINFO_MAX))),
             work: Background::new("tetherd-facts", STUCK, HUNG_MAX),
             known: Lru::new(CACHE),
         }
@@ -130,6 +133,7 @@ impl Evidence {
             namespaces: look.namespaces,
             tether,
             on_host: top && mnt == self.host.mnt,
+            host_mounts: Arc::clone(&self.host_mounts),
             host: Arc::clone(&self.host_all),
             settings: Arc::clone(&self.settings),
             digest_max: self.digest_max,
@@ -172,6 +176,7 @@ struct Gather {
     namespaces: Namespaces,
     tether: Inode,
     on_host: bool,
+    host_mounts: Arc<Mutex<MountTable>>,
     host: Arc<Inodes>,
     settings: Arc<EvidenceSettings>,
     digest_max: u64,
@@ -205,18 +210,17 @@ impl Job for Gather {
                 (environ, label, Ok(others))
             });
         let home = self.same_root.iter().find_map(|key| living(*key).filter(|dir| self.at_home(dir)));
-        let mounts = home.as_ref().and_then(|dir| dir.read(c"mountinfo", MOUNTINFO_MAX).ok());
+        let mount = self.mount(home.as_ref());
         let held = self.script_held(dir.as_ref());
         let root = home.as_ref().and_then(Root::open);
         let peers =
             self.net.map(|net| peers::of(&self.all, net, self.tether, self.settings.network_peers_max));
-        let mounts = mounts.map(|(text, _)| Mounts::parse(&text)).ok_or(GONE);
         Facts {
             environment,
             label,
             namespaces: others,
             later,
-            origin: origin::of(&self.exe, &self.root, mounts.as_ref().map_err(|why| *why), self.on_host),
+            origin: origin::of(&self.exe, &self.root, mount.as_ref().map_err(|why| *why), self.on_host),
             script: self.script(root.as_ref(), held),
             peers,
         }
@@ -233,6 +237,23 @@ struct Living {
 }
 
 impl Gather {
+    /// The mount that the program's file was found through.
+    fn mount(&self, home: Option<&ProcDir>) -> Known<Mount> {
+        let id =
+            self.exe.handle.as_deref().and_then(origin::mount_id).ok_or("the program could not be opened")?;
+        let none = "its mount is none of the process's";
+        // A process with another root is shown the mounts below that, and a container its own.
+        if self.on_host {
+            let mounts = self.host_mounts.lock().unwrap_or_else(PoisonError::into_inner).mounts();
+            if let Some(mounts) = mounts {
+                return mounts.by_id(id).cloned().ok_or(none);
+            }
+        }
+        let home = home.ok_or(GONE)?;
+        let (text, _) = home.read(c"mountinfo", MOUNTINFO_MAX).map_err(|_| GONE)?;
+        Mounts::only(&text, id).ok_or(none)
+    }
+
     fn living(&self, dir: &ProcDir) -> Living {
         if self.seen == Observation::Held {
             // Let go a moment ago: until execve has done its work the process is still what it was before.

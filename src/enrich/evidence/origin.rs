@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, open, openat2};
 
-use crate::host::mounts::{Mount, Mounts};
+use crate::host::mounts::Mount;
 use crate::host::proc_dir::file_id;
 use crate::model::look::{Exe, FileId};
 use crate::model::text::{cut, lossy};
@@ -33,18 +33,15 @@ pub(in crate::enrich) struct Origin {
     pub(in crate::enrich) place: Option<(String, String)>,
 }
 
-/// `root`: the process's root directory. `on_host`: that is the host's, in its mount namespace.
-pub(super) fn of(exe: &Exe, root: &[u8], mounts: Known<&Mounts>, on_host: bool) -> Known<Origin> {
+/// `root`: the process's root directory. `mount`: which the file was found through. `on_host`: the root is the host's, in
+/// its mount namespace.
+pub(super) fn of(exe: &Exe, root: &[u8], mount: Known<&Mount>, on_host: bool) -> Known<Origin> {
     let deleted = exe.deleted;
     if exe.is_memfd() {
         return Ok(Origin { kind: "memfd", deleted, place: None });
     }
-    let (Some(handle), Some(file)) = (&exe.handle, exe.file) else {
-        return Err("the program could not be opened");
-    };
-    let mounts = mounts?;
-    let mount = mount_id(handle).and_then(|id| mounts.by_id(id));
-    let mount = mount.ok_or("its mount is none of the process's")?;
+    let Some(file) = exe.file else { return Err("the program could not be opened") };
+    let mount = mount?;
     let text = |bytes: &[u8]| cut(&lossy(bytes).0, POINT_MAX).to_owned();
     let place = Some((text(&mount.kind), text(&mount.point)));
     let kind = match mount.upper() {
@@ -99,7 +96,7 @@ fn copied_up(file: &OwnedFd) -> bool {
 }
 
 /// The mount that a descriptor was opened through (proc_pid_fdinfo(5)).
-fn mount_id(handle: &OwnedFd) -> Option<u64> {
+pub(super) fn mount_id(handle: &OwnedFd) -> Option<u64> {
     let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", handle.as_raw_fd())).ok()?;
     text.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()
 }
@@ -108,6 +105,7 @@ fn mount_id(handle: &OwnedFd) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::enrich::samples;
+    use crate::host::mounts::Mounts;
 
     fn own_mounts() -> Mounts {
         Mounts::parse(&std::fs::read("/proc/self/mountinfo").unwrap())
@@ -116,13 +114,13 @@ mod tests {
     #[test]
     fn memory_host_and_others() {
         let mut exe = samples::exe_of(std::path::Path::new("/proc/self/exe"));
-        let mounts = own_mounts();
-        let found = of(&exe, b"/", Ok(&mounts), true).unwrap();
+        let mount =
+            mount_id(exe.handle.as_ref().unwrap()).and_then(|id| own_mounts().by_id(id).cloned()).unwrap();
+        let found = of(&exe, b"/", Ok(&mount), true).unwrap();
         assert!(
             found.kind == "host" || found.place.as_ref().is_some_and(|(kind, _)| kind == "overlay"),
             "{found:?}"
         );
-        assert_eq!(of(&exe, b"/", Ok(&Mounts::default()), true), Err("its mount is none of the process's"));
         assert_eq!(of(&exe, b"/", Err("gone"), true), Err("gone"));
         exe.path = b"/memfd:x".to_vec();
         exe.deleted = true;

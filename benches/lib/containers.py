@@ -73,4 +73,5 @@ def show(data, want):
     few = want["containers"].split(",")[0]
     head = ["containers", f"CPU a finding, in {few} of them", "ratio", "in all of them", "ratio", "RSS", "at the end",
             "start"]
-    return (f"Mode {want['mode']}. {want['rounds']} rounds of {want['findings']} findings; {named}.\n\n" + table(head, rows))
+    text = f"Mode {want['mode']}. {want['rounds']} rounds of {want['findings']} findings; {named}.\n\n"
+    return text + table(head, rows)

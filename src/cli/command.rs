@@ -34,6 +34,14 @@ impl Word {
         }
     }
 
+    /// The placeholder's name, where it is not known.
+    pub fn asked(&self) -> Option<&'static str> {
+        match self {
+            Self::Known(_) => None,
+            Self::Asked(name) => Some(name),
+        }
+    }
+
     /// For a remark: what needs no quotes in any shell. zsh takes a pasted remark for a command if it is not told better,
     /// so nothing else may stand there.
     pub fn remark(&self) -> String {
@@ -132,9 +140,7 @@ impl Command {
     }
 
     fn push(mut self, before: &str, word: &Word, after: &str) -> Self {
-        if let Word::Asked(name) = word {
-            self.asked.push(name);
-        }
+        self.asked.extend(word.asked());
         let value = format!("{before}{}{after}", word.plain());
         match quote(&value) {
             // The option stays readable where only its value needs quotes.

@@ -1,7 +1,7 @@
 //! When an incident's next record is due.
 //!
-//! Owns: the list of what is due, issuing it, and forgetting incidents that ended long ago. Must not own: what a record says
-//! (`incident`).
+//! Owns: the list of what is due, issuing it, and forgetting incidents that ended long ago. Must not own: what a record
+//! says (`incident`).
 
 use crate::engine::Engine;
 use crate::engine::incident::Incident;

@@ -1,7 +1,7 @@
 //! Processes that come and go.
 //!
-//! Owns: forks, exits and ends that were not heard: each life is in the table once, and counts once in each of its incidents.
-//! Must not own: what a process's look means.
+//! Owns: forks, exits and ends that were not heard: each life is in the table once, and counts once in each of its
+//! incidents. Must not own: what a process's look means.
 
 use crate::engine::table::{INCIDENTS_OF_ONE_MAX, Life};
 use crate::engine::{Engine, Order};

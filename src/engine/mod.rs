@@ -238,7 +238,8 @@ impl Engine {
             let start = look.key.start;
             // Come upon in the midst of an execve that is known already: nothing has changed.
             return match own {
-                Some(own) => self.table.put_back(own),
+                // Its place is free: nobody leaves for it.
+                Some(own) => drop(self.table.insert(own)),
                 None => self.on_fork(look.parent, look.key.pid, start, look.at),
             };
         }

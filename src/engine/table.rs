@@ -80,12 +80,6 @@ impl Table {
         (earlier, evicted)
     }
 
-    /// Puts back what [`Table::take_same`] took out.
-    pub fn put_back(&mut self, life: Life) {
-        self.by_pid.insert(life.key.pid, life.key);
-        self.lives.insert(life.key, life);
-    }
-
     /// Takes out the life of a process if it is the same life: an unknown start time fits any.
     pub fn take_same(&mut self, key: ProcessKey) -> Option<Life> {
         let known = self.by_pid.get(&key.pid)?.start;

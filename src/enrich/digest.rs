@@ -4,7 +4,6 @@
 //! look's O_PATH handle is the very file, with or without a name).
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::io::{ErrorKind, Read};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use crate::host::background::{Answer, Background, HUNG_MAX, Job, Refusal, STUCK}
 use crate::host::lru::Lru;
 use crate::host::program_file::{reopen, still_the_same};
 use crate::model::look::{Exe, FileId, Look};
+use crate::model::text::hexadecimal;
 
 /// How many files' digests are remembered.
 const CACHE: usize = 1024;
@@ -148,12 +148,7 @@ pub(super) fn hash(file: &FileId, handle: &OwnedFd, max: u64) -> Outcome {
         }
     }
     still_the_same(file, &open)?;
-    let mut sha256 = String::with_capacity(64);
-    for byte in sum.finalize() {
-        // Writing to a String cannot fail.
-        let _ = write!(sha256, "{byte:02x}");
-    }
-    Ok(Sum { sha256, hashed })
+    Ok(Sum { sha256: hexadecimal(&sum.finalize()), hashed })
 }
 
 #[cfg(test)]

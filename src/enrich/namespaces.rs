@@ -46,15 +46,18 @@ pub(super) fn all_of_host() -> Inodes {
 /// Those of a process that are not the host's.
 pub(super) fn apart(dir: &ProcDir, host: &Inodes) -> Inodes {
     let own = KINDS.into_iter().filter_map(|(name, link, prefix)| Some((name, dir.namespace(link, prefix)?)));
-    own.filter(|(name, inode)| host.get(name).is_some_and(|host| host != inode)).collect()
+    own.filter(differs(host)).collect()
+}
+
+fn differs(host: &Inodes) -> impl Fn(&(&'static str, Inode)) -> bool {
+    |(name, inode)| host.get(name).is_some_and(|host| host != inode)
 }
 
 /// The same of those that a look has; `None` where it has none.
 pub(super) fn looked(of: &Namespaces, host: &Inodes) -> Option<Inodes> {
     let known = [("net", of.net), ("pid", of.pid), ("mnt", of.mnt), ("user", of.user)];
     let known: Inodes = known.into_iter().filter_map(|(name, inode)| Some((name, inode?))).collect();
-    let differs = |(name, inode): &(&'static str, Inode)| host.get(name).is_some_and(|host| host != inode);
-    (!known.is_empty()).then(|| known.into_iter().filter(differs).collect())
+    (!known.is_empty()).then(|| known.into_iter().filter(differs(host)).collect())
 }
 
 /// Whether a process is set apart from the host the way a container is: by its PID namespace, or by its mount

@@ -58,7 +58,7 @@ fn ancestors(first: Pid, cmdlines: &Cmdlines) -> Vec<Ancestor> {
     let mut pid = first;
     while pid.0 > 0 && chain.len() < ANCESTORS_MAX {
         let Ok(dir) = ProcDir::open(pid) else { break };
-        let Some(stat) = dir.read(c"stat", 4096).ok().and_then(|(text, _)| Stat::parse(&text)) else { break };
+        let Some(stat) = dir.stat() else { break };
         let parent = stat.parent;
         chain.push(ancestor(&dir, stat, cmdlines).0);
         pid = parent;
@@ -86,8 +86,7 @@ fn ancestor(dir: &ProcDir, stat: Stat, cmdlines: &Cmdlines) -> (Ancestor, Option
 /// What is to be known of a process that holds the socket at the end of somebody else's tether.
 pub fn relay(holder: &Files, cmdlines: &Cmdlines) -> Option<Relay> {
     let dir = ProcDir::open(holder.key.pid).ok()?;
-    let (text, _) = dir.read(c"stat", 4096).ok()?;
-    let stat = Stat::parse(&text).filter(|stat| stat.start == holder.key.start)?;
+    let stat = dir.stat().filter(|stat| stat.start == holder.key.start)?;
     let (process, file) = ancestor(&dir, stat, cmdlines);
     let root = dir.link(c"root").unwrap_or_default();
     Some(Relay { process, file, root, sockets: holder.network_count() })

@@ -11,7 +11,6 @@ use rustix::fs::OFlags;
 use crate::host::glance::{Sight, lay_down, see};
 use crate::host::patience::Patience;
 use crate::host::proc_dir::ProcDir;
-use crate::host::stat::Stat;
 use crate::host::undertaker::Undertaker;
 use crate::host::{descriptors, rings, tables};
 use crate::model::ids::{Pid, ProcessKey};
@@ -33,8 +32,7 @@ pub(super) enum Asked {
 pub fn files(pid: Pid, undertaker: &Undertaker, account: &mut Patience) -> Option<Files> {
     let process = sys::pidfd::open(pid).ok()?;
     let dir = ProcDir::of(pid, &process)?;
-    let (text, _) = dir.read(c"stat", 4096).ok()?;
-    let stat = Stat::parse(&text)?;
+    let stat = dir.stat()?;
     let (tables, mut complete) = tables::of(pid, process, &dir, &stat);
     if tables.is_empty() {
         return None;

@@ -83,8 +83,7 @@ fn line(parent: Pid, mut read: impl FnMut(Pid) -> Option<Files>) -> Vec<Arc<File
 }
 
 fn name(pid: Pid) -> Option<Files> {
-    let (text, _) = ProcDir::open(pid).ok()?.read(c"stat", 4096).ok()?;
-    let stat = Stat::parse(&text).filter(Stat::lives)?;
+    let stat = ProcDir::open(pid).ok()?.stat().filter(Stat::lives)?;
     let key = ProcessKey { pid, start: stat.start };
     Some(Files { key, comm: stat.comm, parent: stat.parent, list: Vec::new(), complete: false })
 }

@@ -15,6 +15,8 @@ use crate::model::ids::{Inode, Pid, Uid};
 use crate::model::look::FileId;
 use crate::sys;
 
+/// The most bytes of a `stat` (proc_pid_stat(5): 52 numbers and a name).
+const STAT_MAX: usize = 4096;
 /// The links of fds 0, 1 and 2.
 const FD_LINKS: [&CStr; 3] = [c"fd/0", c"fd/1", c"fd/2"];
 /// What is said of fds 0, 1 and 2.
@@ -45,8 +47,7 @@ impl ProcDir {
         if !sys::pidfd::has_ended(process) {
             return Some(dir);
         }
-        let (text, _) = dir.read(c"stat", 4096).ok()?;
-        Stat::parse(&text).is_some_and(|stat| !stat.lives()).then_some(dir)
+        dir.stat().is_some_and(|stat| !stat.lives()).then_some(dir)
     }
 
     /// Whose it is.
@@ -133,6 +134,11 @@ impl ProcDir {
             )
         };
         FD_LINKS.get(fd).is_some_and(ask)
+    }
+
+    /// Its `stat`, parsed; `None` if it has gone.
+    pub fn stat(&self) -> Option<Stat> {
+        Stat::parse(&self.read(c"stat", STAT_MAX).ok()?.0)
     }
 
     /// How many threads it has; 1 of one that has ended. Its directory of threads has a link for each (Linux

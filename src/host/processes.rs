@@ -26,8 +26,6 @@ const STDIO: [&[u8]; 3] = [b"/fd/0", b"/fd/1", b"/fd/2"];
 /// `/proc`, open.
 #[derive(Debug)]
 pub struct Processes {
-    listing: OwnedFd,
-    /// Another description of it: paths are walked from here.
     top: OwnedFd,
 }
 
@@ -44,16 +42,13 @@ impl Processes {
     /// Opens `/proc`, to be listed once.
     pub fn open() -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let listing = rustix::fs::open(c"/proc", flags, Mode::empty())?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let top = rustix::fs::open(c"/proc", flags, Mode::empty())?;
-        Ok(Self { listing, top })
+        Ok(Self { top: rustix::fs::open(c"/proc", flags, Mode::empty())? })
     }
 
     /// Gives every process to `take`, lowest id first, until that says false. Whether it got to the end.
     pub fn each(&self, mut take: impl FnMut(Listed) -> bool) -> bool {
         let mut buffer = [MaybeUninit::uninit(); PIECE];
-        let mut entries = RawDir::new(&self.listing, &mut buffer);
+        let mut entries = RawDir::new(&self.top, &mut buffer);
         while let Some(entry) = entries.next() {
             let Ok(entry) = entry else { return false };
             let Some(pid) = number(entry.file_name().to_bytes()).and_then(|pid| u32::try_from(pid).ok())

@@ -290,8 +290,7 @@ impl Reader {
     pub fn who(&self, dir: &ProcDir, at: Moment, seen: Observation, cause: Cause) -> Option<Look> {
         let exe = Some(exe(dir)).filter(|exe| !exe.path.is_empty())?;
         let (cmdline, more) = self.cmdlines.read(dir, ARGS_BYTES_MAX).ok()?;
-        let (text, _) = dir.read(c"stat", 4096).ok()?;
-        let stat = Stat::parse(&text).filter(Stat::lives)?;
+        let stat = dir.stat().filter(Stat::lives)?;
         let key = ProcessKey { pid: dir.pid(), start: stat.start };
         let mut look = Look::blank(key, at, seen, cause);
         (look.exe, look.comm, look.args) = (exe, stat.comm, args(&cmdline, more, ARGS_MAX));
@@ -352,9 +351,7 @@ impl Reader {
     /// it has gone, the look stays as it is; false: its id has passed on to another.
     pub fn refresh(&self, look: &mut Look) -> bool {
         let Ok(dir) = ProcDir::open(look.key.pid) else { return true };
-        let Some(stat) = dir.read(c"stat", 4096).ok().and_then(|(text, _)| Stat::parse(&text)) else {
-            return true;
-        };
+        let Some(stat) = dir.stat() else { return true };
         if stat.start != look.key.start {
             return false;
         }
@@ -412,8 +409,7 @@ fn namespaces(dir: &ProcDir) -> Namespaces {
 
 /// A process's `stat`, if there is such a process.
 pub fn stat(pid: Pid) -> Option<Stat> {
-    let (text, _) = ProcDir::open(pid).ok()?.read(c"stat", 4096).ok()?;
-    Stat::parse(&text)
+    ProcDir::open(pid).ok()?.stat()
 }
 
 pub(super) fn exe(dir: &ProcDir) -> Exe {

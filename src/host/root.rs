@@ -9,7 +9,6 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, openat2};
 
 use crate::host::proc_dir::{ProcDir, file_id};
-use crate::host::stat::Stat;
 use crate::model::ids::ProcessKey;
 use crate::model::look::FileId;
 
@@ -48,6 +47,5 @@ pub fn regular(handle: OwnedFd) -> Option<(OwnedFd, FileId)> {
 /// `/proc/PID`, if it is still this life.
 pub fn living(process: ProcessKey) -> Option<ProcDir> {
     let dir = ProcDir::open(process.pid).ok()?;
-    let stat = Stat::parse(&dir.read(c"stat", 4096).ok()?.0)?;
-    (stat.start == process.start).then_some(dir)
+    (dir.stat()?.start == process.start).then_some(dir)
 }

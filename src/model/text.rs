@@ -20,6 +20,15 @@ pub fn escape(bytes: &[u8]) -> String {
     out
 }
 
+/// Bytes as lower-case hexadecimal digits, as digests are written.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}
+
 /// JSON in which every character is escaped that a terminal or a reader of lines could take for more than text. It means
 /// what it meant.
 pub fn escape_json(json: String) -> String {

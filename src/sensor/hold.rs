@@ -28,6 +28,7 @@ use crate::sensor::hold_worker::Worker;
 use crate::sensor::mailbox::Mailbox;
 use crate::sensor::marks::{Marks, Watched};
 use crate::sensor::popular::Popular;
+use crate::sensor::rank;
 use crate::sensor::settings::{FanotifyMode, SensorSettings};
 use crate::sensor::suspect::Interest;
 use crate::sensor::waiters::Waiters;
@@ -264,7 +265,7 @@ fn start_answering(common: &Common, group: Arc<Group>) -> io::Result<Arc<Waiters
     let opens =
         Opens { waiters: waiters_of, state, held, stats, jobs, candidates, popular, interest, undertaker };
     std::thread::Builder::new().name("opens".into()).spawn(move || {
-        be_ready(realtime, 3);
+        be_ready(realtime, rank::PRIORITY);
         if holds && realtime {
             opens.waiters.answering.begin();
         }

@@ -1,10 +1,11 @@
 //! How the thread that answers openers is scheduled.
 //!
-//! Owns: when it is a real-time thread. Must not own: the ticks (`deadline` has them). An opener goes to sleep and the thread
-//! that answers wakes. An ordinary thread at the highest priority is woken where the opener sleeps, on a processor that is
-//! awake and free; a real-time thread where it ran before, which often means another processor that has to be woken first:
-//! on a calm machine that is dearer by a quarter of what an exec waits. Where somebody waits unanswered when a tick looks,
-//! processors are short, and then real time is what keeps the waits short.
+//! Owns: when it is a real-time thread. Must not own: the ticks (`deadline` has them).
+//!
+//! An opener goes to sleep and the thread that answers wakes. An ordinary thread at the highest priority is woken where the
+//! opener sleeps, on a processor that is awake and free; a real-time thread where it ran before, which often means another
+//! processor that has to be woken first. Where somebody waits unanswered when a tick looks, processors are short, and then
+//! real time is what keeps the waits short.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -16,7 +17,7 @@ const URGENT_NS: u64 = SECOND;
 /// The highest priority of an ordinary thread (setpriority(2)).
 const NICE: i32 = -20;
 /// The real-time priority: above those that read, below the deadline's.
-const PRIORITY: u8 = 3;
+pub const PRIORITY: u8 = 3;
 
 /// The thread that answers, when it has told which it is.
 #[derive(Debug, Default)]

@@ -18,7 +18,6 @@ use crate::host::link::is_socket;
 use crate::host::proc_dir::ProcDir;
 use crate::host::processes::{Listed, Processes};
 use crate::host::reader::{FirstLook, Missed, Reader, stat};
-use crate::host::stat::Stat;
 use crate::model::event::Event;
 use crate::model::ids::Pid;
 use crate::model::look::{Cause, Look, Observation};
@@ -188,8 +187,7 @@ impl Sweeper {
     fn look_at(&self, listed: Listed, stats: &Stats, take: &mut dyn FnMut(Found) -> bool) -> Looked {
         let pid = listed.pid;
         let Ok(dir) = ProcDir::open(pid) else { return Looked::Gone };
-        let stat = dir.read(c"stat", 4096).ok().and_then(|(text, _)| Stat::parse(&text));
-        let Some(stat) = stat else { return Looked::Gone };
+        let Some(stat) = dir.stat() else { return Looked::Gone };
         let mut seen = Seen {
             pid,
             parent: stat.parent,

@@ -155,6 +155,7 @@ pub fn prove_session(
 
     // In notify the arguments of commands that end at once are often unread, in `off` seldom. Each is counted.
     let pause = if expected.patient || mode() == "notify" { "sleep 0.2; " } else { "" };
+    let cat = |record: &Finding| record.id() == found.id() && record.ran(&["/bin/cat"]);
     let mut before = found.count();
     let mut joined = None;
     for _ in 0..TRIES {
@@ -164,16 +165,12 @@ pub fn prove_session(
             record.id() == found.id() && record.count() > before
         });
         before = after.count();
-        joined = daemon.within(SOON, |record| record.id() == found.id() && record.ran(&["/bin/cat"]));
+        joined = daemon.within(SOON, cat);
         if joined.is_some() {
             break;
         }
     }
-    let joined = joined.unwrap_or_else(|| {
-        daemon.wait_for(&format!("cat joins {}", found.id()), |record| {
-            record.id() == found.id() && record.ran(&["/bin/cat"])
-        })
-    });
+    let joined = joined.unwrap_or_else(|| daemon.wait_for(&format!("cat joins {}", found.id()), cat));
     assert!(joined.count() >= 2, "{}", joined.brief());
 
     session.exit();

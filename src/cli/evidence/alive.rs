@@ -14,6 +14,8 @@ use crate::cli::evidence::records::Incident;
 use crate::cli::failure::Failure;
 use crate::enrich::container;
 use crate::host::proc_dir::ProcDir;
+use crate::host::processes::everybody;
+use crate::host::reader::stat;
 use crate::host::stat::Stat;
 use crate::model::ids::{Pid, ProcessKey};
 use crate::model::text::escape;
@@ -115,16 +117,10 @@ pub fn keep(
 fn state_of(key: ProcessKey) -> &'static str {
     match stat(key.pid) {
         None => ENDED,
-        Some((stat, _)) if stat.start != key.start => OTHER,
-        Some((stat, _)) if !stat.lives() => ZOMBIE,
+        Some(stat) if stat.start != key.start => OTHER,
+        Some(stat) if !stat.lives() => ZOMBIE,
         Some(_) => LIVES,
     }
-}
-
-fn stat(pid: Pid) -> Option<(Stat, ProcDir)> {
-    let dir = ProcDir::open(pid).ok()?;
-    let stat = Stat::parse(&dir.read(c"stat", 4096).ok()?.0)?;
-    Some((stat, dir))
 }
 
 /// One process of the machine.
@@ -153,15 +149,13 @@ impl Row {
 
 /// All processes, by id.
 fn table() -> Vec<Row> {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    pids.sort_unstable();
-    let row = |pid: u32| {
-        let (stat, dir) = stat(Pid(pid))?;
+    let row = |pid: Pid| {
+        let dir = ProcDir::open(pid).ok()?;
+        let stat = dir.stat()?;
         let cgroup = dir.read(c"cgroup", 16 << 10).map(|(text, _)| text).unwrap_or_default();
-        Some(Row { pid: Pid(pid), stat, cgroup: container::cgroup_path(&cgroup).unwrap_or_default() })
+        Some(Row { pid, stat, cgroup: container::cgroup_path(&cgroup).unwrap_or_default() })
     };
-    pids.into_iter().take(TABLE_MAX).filter_map(row).collect()
+    everybody().into_iter().take(TABLE_MAX).filter_map(row).collect()
 }
 
 /// Adds what descends from those that live and is no process of the records.
@@ -198,7 +192,7 @@ mod tests {
     #[test]
     fn lives_by_the_start_alone() {
         let pid = Pid(std::process::id());
-        let start = stat(pid).unwrap().0.start;
+        let start = stat(pid).unwrap().start;
         assert_eq!(state_of(ProcessKey { pid, start }), LIVES);
         assert_eq!(state_of(ProcessKey { pid, start: StartTime(start.0 + 1) }), OTHER);
         assert_eq!(state_of(ProcessKey { pid: Pid(4_194_304), start }), ENDED);

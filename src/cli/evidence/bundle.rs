@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::cli::failure::Failure;
 use crate::cli::shown;
+use crate::model::text::hexadecimal;
 
 /// The most bytes of all files.
 pub const BYTES_MAX: u64 = 1 << 30;
@@ -111,12 +112,8 @@ impl Bundle {
                 shown(output)
             )));
         }
-        let parent = match output.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let parent = rustix::fs::open(parent, flags, Mode::empty()).map_err(|errno| failed(&errno))?;
+        let parent = rustix::fs::open(above(output), flags, Mode::empty()).map_err(|errno| failed(&errno))?;
         let status = rustix::fs::fstat(&parent).map_err(|errno| failed(&errno))?;
         if status.st_mode & 0o002 != 0 && status.st_mode & 0o1000 == 0 {
             return Err(failed(
@@ -278,18 +275,14 @@ impl Bundle {
 impl Drop for Bundle {
     fn drop(&mut self) {
         if !self.whole {
-            let parent = match self.output.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => parent,
-                _ => Path::new("."),
-            };
-            let _ = std::fs::remove_dir_all(parent.join(&self.temporary));
+            let _ = std::fs::remove_dir_all(above(&self.output).join(&self.temporary));
         }
     }
 }
 
-/// Bytes as lower-case hexadecimal digits.
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The directory that a path's last part is in.
+fn above(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::cli::evidence::NotKept;
-use crate::cli::evidence::bundle::{Bundle, hexadecimal};
+use crate::cli::evidence::bundle::Bundle;
 use crate::cli::facts::PID_MAX;
 use crate::cli::failure::Failure;
 use crate::model::finding::{Record, property};
 use crate::model::ids::{Pid, ProcessKey, StartTime};
+use crate::model::text::hexadecimal;
 use crate::spool::reader::{Entry, Reader};
 
 /// The most bytes of the incident's records; beyond them only the last one is kept.

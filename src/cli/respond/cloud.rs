@@ -79,11 +79,7 @@ impl Query {
     ) -> Self {
         let texts: Vec<String> = words.iter().map(|word| word.plain()).collect();
         self.text.push_str(&quote(&form(&texts)));
-        for word in words {
-            if let Word::Asked(name) = word {
-                self.asked.push(name);
-            }
-        }
+        self.asked.extend(words.iter().filter_map(|word| word.asked()));
         self
     }
 
@@ -91,4 +87,9 @@ impl Query {
     fn one(self, word: &Word, quote: fn(&str) -> String) -> Self {
         self.value(&[word], |texts| texts.concat(), quote)
     }
+}
+
+/// What the names of a namespace's service accounts begin with; the word is the namespace.
+fn accounts(namespace: &[String]) -> String {
+    format!("system:serviceaccount:{}:", namespace.concat())
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde_json::json;
 
-use crate::cli::command::{Command, Word};
+use crate::cli::command::Command;
 use crate::cli::facts::Facts;
 use crate::cli::respond::kubernetes::kubectl;
 use crate::cli::respond::{Step, runtime};
@@ -57,7 +57,7 @@ fn isolate(facts: &Facts<'_>) -> Vec<Command> {
         commands.push(
             kubectl("mark the pod", "label pod --overwrite", &facts.namespace)
                 .word(&facts.pod)
-                .text(&label, asked(&facts.id).as_slice())
+                .text(&label, facts.id.asked().as_slice())
                 .changing(),
         );
         let policy = json!({
@@ -70,7 +70,7 @@ fn isolate(facts: &Facts<'_>) -> Vec<Command> {
             "let nothing in or out of what is marked (needs a network plugin that does policies)",
             start,
         )
-        .text(&policy.to_string(), asked(&facts.id).as_slice())
+        .text(&policy.to_string(), facts.id.asked().as_slice())
         .then("| kubectl apply -f - -n")
         .word(&facts.namespace);
         command.changes = true;
@@ -129,11 +129,4 @@ fn stop(facts: &Facts<'_>) -> Vec<Command> {
         );
     }
     commands
-}
-
-fn asked(word: &Word) -> Vec<&'static str> {
-    match word {
-        Word::Asked(name) => vec![name],
-        Word::Known(_) => Vec::new(),
-    }
 }

@@ -45,9 +45,7 @@ pub fn pod(facts: &Facts<'_>) -> Step {
 /// What the pod's token is good for.
 fn service_account(facts: &Facts<'_>) -> Command {
     let mut asked = vec!["SERVICE_ACCOUNT"];
-    if let Word::Asked(name) = facts.namespace {
-        asked.push(name);
-    }
+    asked.extend(facts.namespace.asked());
     let user = format!("--as=system:serviceaccount:{}:<SERVICE_ACCOUNT>", facts.namespace.plain());
     kubectl("what its token lets the intruder do", "auth can-i --list", &facts.namespace).text(&user, &asked)
 }

@@ -20,6 +20,7 @@ use crate::host::background::{Answer, Background, HUNG_MAX, Job, Refusal, STUCK}
 use crate::host::lru::Lru;
 use crate::host::program_file::{read_pieces, reopen, still_the_same};
 use crate::model::look::{FileId, Look};
+use crate::model::text::hexadecimal;
 
 use super::{EvidenceSettings, Known};
 
@@ -145,8 +146,7 @@ impl Job for Copy {
         if copied != self.file.size {
             return Err("the file has changed since it was executed");
         }
-        let sha256: String = sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        let copy = Copied { sha256, bytes: copied };
+        let copy = Copied { sha256: hexadecimal(&sum.finalize()), bytes: copied };
         if exists(&directory, &copy) {
             return Ok(copy);
         }

@@ -194,21 +194,9 @@ impl Job for Gather {
     /// millisecond: then nothing that is read now is its own, and is kept as the later program's.
     fn run(self) -> Facts {
         let alive = living(self.id.0);
-        let read = alive.as_ref().map(|dir| self.living(dir));
-        let (own, later) = match read {
-            Some(Living { later: Some(later), .. }) => (None, Some(later)),
-            Some(Living { environment, label, namespaces, .. }) => {
-                (Some((environment, label, namespaces)), None)
-            }
-            None => (None, None),
-        };
-        let dir = alive.filter(|_| own.is_some());
-        let gone = if later.is_some() { OTHER } else { GONE };
-        let looked = namespaces::looked(&self.namespaces, &self.host);
-        let (environment, label, others) = own
-            .map_or((Err(gone), Err(gone), looked.ok_or(gone)), |(environ, label, others)| {
-                (environ, label, Ok(others))
-            });
+        let Living { environment, label, namespaces, later } =
+            alive.as_ref().map_or_else(|| self.without(GONE, None), |dir| self.living(dir));
+        let dir = alive.filter(|_| later.is_none());
         let home = self.same_root.iter().find_map(|key| living(*key).filter(|dir| self.at_home(dir)));
         let mount = self.mount(home.as_ref());
         let held = self.script_held(dir.as_ref());
@@ -218,7 +206,7 @@ impl Job for Gather {
         Facts {
             environment,
             label,
-            namespaces: others,
+            namespaces,
             later,
             origin: origin::of(&self.exe, &self.root, mount.as_ref().map_err(|why| *why), self.on_host),
             script: self.script(root.as_ref(), held),
@@ -231,8 +219,8 @@ impl Job for Gather {
 struct Living {
     environment: Known<Environment>,
     label: Known<Option<String>>,
-    namespaces: Inodes,
-    /// Set: all of it is another program's than the one that was looked at, and is in here.
+    namespaces: Known<Inodes>,
+    /// Set: what was read is another program's than the one that was looked at, and is in here.
     later: Option<Later>,
 }
 
@@ -270,10 +258,15 @@ impl Gather {
         // It may have become another while it was read.
         let same = before && self.same_program(dir);
         if same {
-            return Living { environment, label, namespaces, later: None };
+            return Living { environment, label, namespaces: Ok(namespaces), later: None };
         }
-        let later = Later::of(dir, environment.ok(), label.ok().flatten(), namespaces);
-        Living { environment: Err(OTHER), label: Err(OTHER), namespaces: Inodes::new(), later: Some(later) }
+        self.without(OTHER, Some(Later::of(dir, environment.ok(), label.ok().flatten(), namespaces)))
+    }
+
+    /// What is left where nothing of its own could be read: the look has namespaces too.
+    fn without(&self, why: &'static str, later: Option<Later>) -> Living {
+        let namespaces = namespaces::looked(&self.namespaces, &self.host).ok_or(why);
+        Living { environment: Err(why), label: Err(why), namespaces, later }
     }
 
     fn same_program(&self, dir: &ProcDir) -> bool {

@@ -70,10 +70,10 @@ impl Runtimes {
         if self.known.touch(&id) {
             return;
         }
-        let places = places::of(container, &self.settings);
         if let Some(name) = named_by_id(container) {
             return self.put(id, Ok(Arc::new(Metadata { name: Some(name), ..Metadata::default() })));
         }
+        let places = places::of(container, &self.settings);
         if places.is_empty() {
             return self.put(id, Err("its runtime keeps none on disk that is read"));
         }

@@ -8,10 +8,10 @@
 
 use serde_json::json;
 
-use super::{LogFilter, Query};
+use super::{LogFilter, Query, accounts};
 use crate::cli::command::{Command, Word};
 use crate::cli::facts::Facts;
-use crate::model::clock::parse_rfc3339;
+use crate::model::clock::{SECOND, parse_rfc3339};
 
 /// What the person looks at.
 pub const CONSOLE: &str = "AWS CloudWatch Logs Insights, set its time range to the one in the query";
@@ -72,11 +72,7 @@ pub fn filters(facts: &Facts<'_>) -> Vec<LogFilter> {
             facts,
             "audit: what the service accounts of the namespace did, log group /aws/eks/CLUSTER/cluster",
             "/cluster",
-            audit(who).then(" | filter user.username like ").value(
-                &[&namespace],
-                |texts| format!("system:serviceaccount:{}:", texts.concat()),
-                quote,
-            ),
+            audit(who).then(" | filter user.username like ").value(&[&namespace], accounts, quote),
         ),
         named(
             facts,
@@ -88,24 +84,22 @@ pub fn filters(facts: &Facts<'_>) -> Vec<LogFilter> {
 }
 
 fn start(facts: &Facts<'_>, fields: &str) -> Query {
-    let milliseconds = |word: &Word, placeholder| {
-        let at = word.known().and_then(parse_rfc3339).map(|at| (at / 1_000_000).to_string());
-        Word::of(at.as_deref(), placeholder)
-    };
     Query::default()
         .then(&format!("fields {fields} | filter toMillis(@timestamp) >= "))
-        .one(&milliseconds(&facts.from, "FROM"), str::to_owned)
+        .one(&epoch(&facts.from, SECOND / 1000, "FROM"), str::to_owned)
         .then(" and toMillis(@timestamp) <= ")
-        .one(&milliseconds(&facts.until, "UNTIL"), str::to_owned)
+        .one(&epoch(&facts.until, SECOND / 1000, "UNTIL"), str::to_owned)
+}
+
+/// A time in units of so many nanoseconds since 1970.
+fn epoch(word: &Word, unit_ns: u64, placeholder: &'static str) -> Word {
+    let at = word.known().and_then(parse_rfc3339).map(|at| (at / unit_ns).to_string());
+    Word::of(at.as_deref(), placeholder)
 }
 
 /// `group`: the end of the log group's name, or a placeholder for all of it.
 fn named(facts: &Facts<'_>, about: &'static str, group: &str, query: Query) -> LogFilter {
     let filter = query.then(" | sort @timestamp asc | limit 10000");
-    let seconds = |word: &Word, placeholder| {
-        let at = word.known().and_then(parse_rfc3339).map(|at| (at / 1_000_000_000).to_string());
-        Word::of(at.as_deref(), placeholder)
-    };
     let cluster = plain(&facts.cluster, "CLUSTER");
     let command = Command::client(about, "aws logs start-query");
     let command = match group {
@@ -115,8 +109,8 @@ fn named(facts: &Facts<'_>, about: &'static str, group: &str, query: Query) -> L
     };
     let command = command
         .within("--region=", &facts.location, "")
-        .within("--start-time=", &seconds(&facts.from, "FROM"), "")
-        .within("--end-time=", &seconds(&facts.until, "UNTIL"), "")
+        .within("--start-time=", &epoch(&facts.from, SECOND, "FROM"), "")
+        .within("--end-time=", &epoch(&facts.until, SECOND, "UNTIL"), "")
         .then("--query-string")
         .text(&filter.text, &filter.asked);
     LogFilter { about, filter: filter.text, asked: filter.asked, command }
@@ -125,15 +119,11 @@ fn named(facts: &Facts<'_>, about: &'static str, group: &str, query: Query) -> L
 /// What the machine's role did, and what was done to the machine.
 pub fn trail(facts: &Facts<'_>) -> Vec<Command> {
     let instance = facts.instance.plain();
-    let asked: Vec<&'static str> = match facts.instance {
-        Word::Asked(name) => vec![name],
-        Word::Known(_) => Vec::new(),
-    };
     let of = |about, key: &str| {
         // As JSON: in the short form a comma in a value begins the next one.
         let attribute = json!([{"AttributeKey": key, "AttributeValue": instance}]).to_string();
         Command::client(about, "aws cloudtrail lookup-events --lookup-attributes")
-            .text(&attribute, &asked)
+            .text(&attribute, facts.instance.asked().as_slice())
             .within("--region=", &facts.location, "")
             .within("--start-time=", &facts.from, "")
             .within("--end-time=", &facts.until, "")

@@ -3,7 +3,7 @@
 //! Owns: queries of Log Analytics, in the Kusto query language, for the logs of an AKS cluster (`ContainerLogV2`, `AKSAudit`)
 //! and of a machine (`Syslog`, `AzureActivity`). Must not own: which cloud it is.
 
-use super::{LogFilter, Query};
+use super::{LogFilter, Query, accounts};
 use crate::cli::command::{Command, Word};
 use crate::cli::facts::Facts;
 use crate::cli::quote::kusto_quote;
@@ -60,11 +60,7 @@ pub fn filters(facts: &Facts<'_>) -> Vec<LogFilter> {
             "audit: what the service accounts of the namespace did",
             audit()
                 .then(" | where tostring(User.username) startswith ")
-                .value(
-                    &[&facts.namespace],
-                    |texts| format!("system:serviceaccount:{}:", texts.concat()),
-                    kusto_quote,
-                )
+                .value(&[&facts.namespace], accounts, kusto_quote)
                 .then(who),
         ),
         node,
@@ -81,12 +77,7 @@ fn start(facts: &Facts<'_>, table: &str) -> Query {
 fn named(facts: &Facts<'_>, about: &'static str, query: Query) -> LogFilter {
     let filter = query.then(" | order by TimeGenerated asc");
     let span = format!("{}/{}", facts.from.plain(), facts.until.plain());
-    let mut asked = Vec::new();
-    for word in [&facts.from, &facts.until] {
-        if let Word::Asked(name) = word {
-            asked.push(*name);
-        }
-    }
+    let asked: Vec<&'static str> = [&facts.from, &facts.until].into_iter().filter_map(Word::asked).collect();
     let command = Command::client(about, "az monitor log-analytics query")
         .within("--workspace=", &Word::Asked("WORKSPACE"), "")
         .then("--timespan")

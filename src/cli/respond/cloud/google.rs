@@ -2,7 +2,7 @@
 //!
 //! Owns: filters of Cloud Logging for the pod's, the audit and the node's logs. Must not own: which cloud it is.
 
-use super::{LogFilter, Query};
+use super::{LogFilter, Query, accounts};
 use crate::cli::command::{Command, Word};
 use crate::cli::facts::Facts;
 use crate::cli::quote::filter_quote;
@@ -25,11 +25,12 @@ impl Filter {
 
     /// `FIELD` and its operator, then the value.
     fn with(self, field: &str, word: &Word) -> Self {
-        self.with_text(field, &word.plain(), &[word])
+        Self(self.fixed(field).0.one(word, filter_quote))
     }
 
-    fn with_text(self, field: &str, text: &str, words: &[&Word]) -> Self {
-        Self(self.fixed(field).0.value(words, |_| text.to_owned(), filter_quote))
+    /// The same with one text made of several.
+    fn with_words(self, field: &str, words: &[&Word], form: impl Fn(&[String]) -> String) -> Self {
+        Self(self.fixed(field).0.value(words, form, filter_quote))
     }
 
     fn named(self, about: &'static str, facts: &Facts<'_>) -> LogFilter {
@@ -61,28 +62,20 @@ pub fn filters(facts: &Facts<'_>) -> Vec<LogFilter> {
             .with("resource.labels.location=", &facts.location)
             .with("resource.labels.cluster_name=", &facts.cluster)
     };
-    let object = format!("core/v1/namespaces/{}/pods/{}", facts.namespace.plain(), facts.pod.plain());
+    let object = |names: &[String]| format!("core/v1/namespaces/{}", names.join("/pods/"));
     vec![
         cluster(new().fixed("resource.type=\"k8s_container\""))
             .with("resource.labels.namespace_name=", &facts.namespace)
             .with("resource.labels.pod_name=", &facts.pod)
             .named("pod", facts),
         cluster(new().fixed("resource.type=\"k8s_cluster\"").fixed(audit))
-            .with_text("protoPayload.resourceName:", &object, &[&facts.namespace, &facts.pod])
+            .with_words("protoPayload.resourceName:", &[&facts.namespace, &facts.pod], object)
             .named("audit: who made, changed, entered (pods.exec) or deleted the pod", facts),
         cluster(new().fixed("resource.type=\"k8s_cluster\"").fixed(audit))
-            .with_text(
-                "protoPayload.authenticationInfo.principalEmail:",
-                &account(facts),
-                &[&facts.namespace],
-            )
+            .with_words("protoPayload.authenticationInfo.principalEmail:", &[&facts.namespace], accounts)
             .named("audit: what the service accounts of the namespace did", facts),
         cluster(new().fixed("resource.type=\"k8s_node\""))
             .with("resource.labels.node_name=", &facts.node)
             .named("node", facts),
     ]
-}
-
-fn account(facts: &Facts<'_>) -> String {
-    format!("system:serviceaccount:{}:", facts.namespace.plain())
 }

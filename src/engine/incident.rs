@@ -182,13 +182,20 @@ impl Incident {
 
     /// Whether this very exec is on the timeline: the relay thread looks at what the sensor has looked at, and later.
     pub fn has(&self, look: &Look) -> bool {
-        self.head.iter().chain(&self.tail).any(|entry| {
-            entry.key == look.key
-                && entry.exe.path == look.exe.path
-                && entry.args.list == look.args.list
-                && (look.seen == Observation::Swept
-                    || entry.at.mono_ns.abs_diff(look.at.mono_ns) < SAME_EXEC_NS)
-        })
+        self.head.iter().chain(&self.tail).any(|entry| is_same_exec(entry, look))
+    }
+
+    /// What a relayed look is as the subject: if its exec is on the timeline, with that entry's time and sight, and in its
+    /// place. Else it would stand in the record a second time.
+    fn placed(&mut self, look: &Arc<Look>) -> Arc<Look> {
+        let mut entries = self.head.iter_mut().chain(&mut self.tail);
+        match entries.find(|entry| look.relayed.is_some() && is_same_exec(entry, look)) {
+            Some(entry) => {
+                *entry = Arc::new(Look { at: entry.at, seen: entry.seen, ..Look::clone(look) });
+                entry.clone()
+            }
+            None => look.clone(),
+        }
     }
 
     /// A process met a row: it becomes the subject if that is worse than what was known.
@@ -198,7 +205,7 @@ impl Incident {
             && judgement.severity == self.judgement.severity;
         if shell || judgement.severity > self.judgement.severity {
             self.judgement = judgement;
-            self.subject = subject.clone();
+            self.subject = self.placed(subject);
             self.dirty = true;
         }
     }
@@ -299,6 +306,14 @@ impl Incident {
             }
         }
     }
+}
+
+/// Whether a look shows the exec that an entry is of.
+fn is_same_exec(entry: &Look, look: &Look) -> bool {
+    entry.key == look.key
+        && entry.exe.path == look.exe.path
+        && entry.args.list == look.args.list
+        && (look.seen == Observation::Swept || entry.at.mono_ns.abs_diff(look.at.mono_ns) < SAME_EXEC_NS)
 }
 
 fn without_file(look: &Look) -> Arc<Look> {

@@ -8,6 +8,7 @@ use crate::model::clock::Moment;
 use crate::model::detection::Severity;
 use crate::model::ids::StartTime;
 use crate::model::look::{Args, Exe};
+use crate::model::relay::Relayed;
 use crate::model::socket::{Address, Direction, Family, Peer, Protocol, SocketLookup, SocketType};
 use crate::model::stdio::Backing;
 
@@ -271,6 +272,45 @@ fn a_worse_row_raises_the_severity() {
     script.exec(11, 10, &["sh", "-i"], [tied(5), tied(5), tied(5)]);
     let found = script.tick(SECOND);
     assert_eq!((found[0].severity, found[0].subject.key.pid), (Severity::Critical, Pid(11)));
+}
+
+/// The relay thread finds out later what the sensor has looked at: the subject stands on the timeline once.
+#[test]
+fn a_relayed_subject_is_its_entry_of_the_timeline() {
+    let script = Script::new();
+    let socket = socket(5, "203.0.113.9:4444");
+    let judgement = |row, severity| Judgement {
+        row,
+        severity,
+        evidence: Vec::new(),
+        tether: Tether {
+            kind: TetherKind::Relayed,
+            hops: Vec::new(),
+            socket: socket.clone(),
+            fds: [true; 3],
+        },
+    };
+    let tool = Arc::new(script.look(10, 1, &["script", "-c", "sh"], [NULL, NULL, NULL]));
+    let mut incident = Incident::new(
+        FindingId([1; 16]),
+        Anchor::of_socket(&socket),
+        judgement(Row::RelayedByTool, Severity::High),
+        (Direction::Outbound, Scope::Public),
+        tool.clone(),
+        Restored::default(),
+        100,
+    );
+    incident.join(&tool);
+    let mut shell = script.look(11, 10, &["sh"], [NULL, NULL, NULL]);
+    incident.join(&Arc::new(shell.clone()));
+    shell.at.mono_ns += MS;
+    shell.relayed = Some(Box::new(Relayed { input: None, output: None, fds: [true; 3] }));
+    assert!(incident.has(&shell));
+    incident.raise(judgement(Row::RelayedShell, Severity::Critical), &Arc::new(shell));
+    let record = incident.issue(script.now(), 0).unwrap();
+    assert_eq!((record.process_count, record.processes.len()), (2, 2));
+    assert!(Arc::ptr_eq(&record.processes[1], &record.subject) && record.subject.relayed.is_some());
+    assert_eq!(record.subject.at.mono_ns, script.now().mono_ns, "as it was first seen");
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn arguments(dir: &ProcDir) -> Option<Args> {
 }
 
 /// Asks again, for a short time, until it is so.
-pub(super) fn settle(is: impl Fn() -> bool) {
+pub(super) fn settle(mut is: impl FnMut() -> bool) {
     let (times, pause) = SETTLE;
     for _ in 0..times {
         if is() {

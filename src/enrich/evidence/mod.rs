@@ -248,17 +248,25 @@ impl Gather {
             later::settle(|| self.same_program(dir));
         }
         let before = self.same_program(dir);
-        let environment = match dir.read(c"environ", ENVIRON_MAX) {
+        let read = || match dir.read(c"environ", ENVIRON_MAX) {
             // A process that ended between the look and now has an empty one.
             Ok((text, _)) if text.is_empty() => Err("it has none"),
             Ok((text, cut)) => Ok(self.environment(&text, cut)),
             Err(_) => Err(GONE),
         };
+        let mut environment = read();
         let (label, namespaces) = (label(dir), namespaces::apart(dir, &self.host));
         // It may have become another while it was read.
         let same = before && self.same_program(dir);
         if same {
             return Living { environment, label, namespaces: Ok(namespaces), later: None };
+        }
+        // In the midst of execve the new one is not there yet.
+        if environment.is_err() {
+            later::settle(|| {
+                environment = read();
+                environment.is_ok()
+            });
         }
         self.without(OTHER, Some(Later::of(dir, environment.ok(), label.ok().flatten(), namespaces)))
     }

@@ -119,7 +119,8 @@ fn two_ways(line: &str, expected: &Relayed) {
     assert_eq!(found.severity(), expected.severity, "{}", found.brief());
     assert_eq!(found.numbers("Socket_Fds"), expected.fds, "{}", found.brief());
     assert_eq!(crate::common::relayed::hops(&found), expected.hops, "{}", found.brief());
-    both.commands.send("(echo he''ard) | /bin/cat; :\n");
+    // It lives long enough to be read on a busy machine.
+    both.commands.send("(sleep 0.2; echo he''ard) | /bin/cat; :\n");
     both.answers.hear("heard");
     crate::common::relayed::wait_or_show(daemon, &ports, "cat joins", |record| {
         record.id() == found.id() && record.ran(&["/bin/cat"])

@@ -1,4 +1,4 @@
-//! One line of the spool, read, and shown to people and to syslog (`model::finding`, `deliver::compact`, `cli`).
+//! One line of the spool, read, and shown to people and to syslog (`model::finding`, `deliver::format::compact`, `cli`).
 //!
 //! Holds: reading and writing a record is stable; what goes to syslog is one line of JSON of the asked length; what goes
 //! to a terminal cannot move the cursor and is no wider than it.
@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use tetherd::cli::columns::columns;
 use tetherd::cli::{draw, list};
-use tetherd::deliver::compact::{COOKIE, compact};
+use tetherd::deliver::format::compact::{COOKIE, compact};
 use tetherd::model::finding::Record;
 
 fn fractional(value: &Value) -> bool {

@@ -4,7 +4,7 @@
 //! spool's format, findings' content. Talks to: `spool::{reader, cursor}`, `stats`. In a thread of its own, so that a
 //! syslog that stands still holds nobody up.
 
-pub mod compact;
+pub mod format;
 pub mod header;
 pub mod settings;
 pub mod socket;

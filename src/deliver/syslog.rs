@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, TryRecvError, select};
 use syslog::{Facility, LogFormat};
 
-use crate::deliver::compact::compact;
+use crate::deliver::format::compact::compact;
 use crate::deliver::header::{Header, level};
 use crate::deliver::settings::SyslogSettings;
 use crate::deliver::socket::{Sent, SyslogSocket};

@@ -101,6 +101,8 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let board = Arc::new(Board::new(&config, &boot_id, enricher.node_name(), stats.clone()));
 
     board.set_rules(rules.clone());
+    let usage = writer.usage();
+    board.set_spool(writer.next_sequence(), usage.segments, usage.bytes);
 
     let (events_in, events) = bounded(EVENTS_MAX);
     let (orders_in, orders) = bounded(ORDERS_MAX);

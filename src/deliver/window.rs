@@ -4,17 +4,18 @@
 //! connection breaks. Must not own: what accepted means on a transport (`link`), where the cursor is stored.
 //!
 //! What was accepted only just before a break is sent again as well: the receiver's process had read it, and may have
-//! ended before it had done anything with it. This margin is small, in bytes and in time.
+//! ended before it had done anything with it. This margin is small, and larger than what is on the way at one time: a
+//! receiver may hold all that it has read in one buffer, and close the connection in order as it ends.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::spool::cursor::Cursor;
 
-/// Bytes that may be on their way; then an answer is waited for.
-pub const OPEN_MAX: usize = 128 << 10;
-/// Accepted bytes that are sent again after a break.
-const MARGIN: usize = 64 << 10;
+/// Bytes and messages that may be on their way; then an answer is waited for.
+const OPEN_MAX: (usize, usize) = (64 << 10, 64);
+/// Accepted bytes, and accepted messages, that are sent again after a break.
+const MARGIN: (usize, usize) = (128 << 10, 100);
 /// How long after its acceptance a record may be sent again.
 const MARGIN_TIME: Duration = Duration::from_secs(1);
 
@@ -76,7 +77,7 @@ impl Window {
 
     /// Whether another message may be handed over.
     pub fn has_room(&self) -> bool {
-        self.open_bytes < OPEN_MAX
+        self.open_bytes < OPEN_MAX.0 && self.open() < OPEN_MAX.1
     }
 
     /// The place up to which everything is done with.
@@ -100,7 +101,7 @@ impl Window {
             && let Some(item) = self.items.front()
         {
             let old = item.accepted.is_some_and(|at| now.saturating_duration_since(at) >= MARGIN_TIME);
-            if !old && self.accepted_bytes <= MARGIN {
+            if !old && self.accepted_bytes <= MARGIN.0 && self.accepted <= MARGIN.1 {
                 break;
             }
             self.base = item.after;
@@ -140,29 +141,36 @@ mod tests {
     fn a_break_goes_back_by_a_small_margin() {
         let now = Instant::now();
         let mut window = Window::new(at(0));
-        (1..=100).for_each(|n| window.sent(at(n), 1000));
+        (1..=100).for_each(|n| window.sent(at(n), 2000));
         window.accept(now);
-        (101..=110).for_each(|n| window.sent(at(n), 1000));
+        (101..=110).for_each(|n| window.sent(at(n), 2000));
         assert_eq!(window.done(), at(100));
         // 65 of the accepted fit into the margin.
         assert_eq!(window.rewind(now), at(35));
         assert_eq!((window.done(), window.open()), (at(35), 0));
 
-        (36..=40).for_each(|n| window.sent(at(n), 1000));
+        (36..=235).for_each(|n| window.sent(at(n), 10));
         window.accept(now);
-        window.sent(at(41), 1000);
-        assert_eq!(window.rewind(now + MARGIN_TIME), at(40));
+        assert_eq!(window.rewind(now), at(135), "or so many messages");
+
+        (136..=140).for_each(|n| window.sent(at(n), 1000));
+        window.accept(now);
+        window.sent(at(141), 1000);
+        assert_eq!(window.rewind(now + MARGIN_TIME), at(140));
     }
 
     #[test]
     fn room_ends_with_what_is_not_accepted() {
         let mut window = Window::new(at(0));
-        let given = (1..).take_while(|&n| {
-            window.sent(at(n), 1 << 10);
-            window.has_room()
-        });
-        assert_eq!(given.count(), 127);
-        window.accept(Instant::now());
+        let mut give = |bytes: usize| {
+            let given = (1..).find(|&n| {
+                window.sent(at(n), bytes);
+                !window.has_room()
+            });
+            window.accept(Instant::now());
+            given
+        };
+        assert_eq!((give(2 << 10), give(100)), (Some(32), Some(64)));
         assert!(window.has_room());
     }
 

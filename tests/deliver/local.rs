@@ -46,7 +46,7 @@ fn lines_unread_come_again() {
     // Some are read, and behind them the buffers fill.
     read_lines(&listener, &arrived, 100);
     let (stream, _) = listener.accept().unwrap();
-    wait_for("the buffers fill", || (ground.of("local").on_the_way() > 50).then_some(()));
+    wait_for("the buffers fill", || (ground.of("local").on_the_way() > 20).then_some(()));
     drop(stream);
     let into = arrived.clone();
     let reader = std::thread::spawn(move || read_lines(&listener, &into, usize::MAX));

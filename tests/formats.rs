@@ -170,3 +170,39 @@ fn rsyslog_understands_the_structured_data() {
 fn syslog_ng_understands_the_structured_data() {
     structured_data_is_understood(Judge::SyslogNg);
 }
+
+/// The blocks of docs/formats.md that are marked as examples, with the place of each.
+fn examples(page: &str) -> Vec<(&str, std::ops::Range<usize>)> {
+    let mark = "<!-- example: ";
+    let found = page.match_indices(mark).map(|(at, _)| {
+        let name = page[at + mark.len()..].split(' ').next().unwrap();
+        let begin = at + page[at..].find("```").unwrap();
+        let begin = begin + page[begin..].find('\n').unwrap() + 1;
+        (name, begin..begin + page[begin..].find("```").unwrap())
+    });
+    found.collect()
+}
+
+/// With TETHERD_WRITE_EXAMPLES=1 it writes them.
+#[test]
+fn the_page_shows_what_is_sent() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let line = fs::read_to_string(root.join("docs/examples/finding.json")).unwrap();
+    let mut page = fs::read_to_string(root.join("docs/formats.md")).unwrap();
+    let copy = page.clone();
+    let examples = examples(&copy);
+    assert_eq!(examples.len(), Format::ALL.len() - 1, "every form but the line itself has one");
+    for (name, place) in examples.into_iter().rev() {
+        let sent = body(Format::of(name).unwrap(), line.trim_end(), 7_900);
+        // One line each; the long one is easier to read on several.
+        let shown = match name {
+            "ocsf" => serde_json::to_string_pretty(&serde_json::from_str::<Value>(&sent).unwrap()).unwrap(),
+            _ => sent,
+        };
+        page.replace_range(place, &(shown + "\n"));
+    }
+    if std::env::var_os("TETHERD_WRITE_EXAMPLES").is_some() {
+        fs::write(root.join("docs/formats.md"), &page).unwrap();
+    }
+    assert!(page == copy, "docs/formats.md shows something else; TETHERD_WRITE_EXAMPLES=1 writes it anew");
+}

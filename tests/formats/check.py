@@ -24,6 +24,8 @@ from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 from syslog_rfc5424_parser import SyslogMessage
 
 OCSF = get_ocsf_schema("1.8.0")
+# What AWS Security Hub takes: an event is to be valid there, too, but for the version that it names.
+OLDER = get_ocsf_schema("1.6.0")
 CLASSES = {0: "base_event", 2004: "detection_finding"}
 HEADER = "<82>1 2026-11-24T03:50:18.131Z node-7 tetherd 4711 finding "
 # Format characters (Cf) belong to scripts and emoji, too; only those that move text about are kept out.
@@ -55,8 +57,9 @@ def differ(what, got, want):
 
 
 @functools.cache
-def validator(uid, profiles):
-    schema = OcsfJsonSchemaEmbedded(OCSF).get_class_schema(CLASSES[uid], list(profiles))
+def validator(version, uid, profiles):
+    schemas = {"1.8.0": OCSF, "1.6.0": OLDER}
+    schema = OcsfJsonSchemaEmbedded(schemas[version]).get_class_schema(CLASSES[uid], list(profiles))
     return Draft202012Validator(schema)
 
 
@@ -76,9 +79,10 @@ def ocsf(body, want, most):
     profiles = event["metadata"].get("profiles", [])
     known = OCSF["classes"][CLASSES[event["class_uid"]]]["profiles"] or []
     problems = [f"the class has no profile {profile}" for profile in profiles if profile not in known]
-    for error in validator(event["class_uid"], tuple(profiles)).iter_errors(event):
-        place = "/".join(str(part) for part in error.absolute_path)
-        problems.append(f"{place}: {error.message[:300]}")
+    for version in ("1.8.0", "1.6.0"):
+        for error in validator(version, event["class_uid"], tuple(profiles)).iter_errors(event):
+            place = "/".join(str(part) for part in error.absolute_path)
+            problems.append(f"{version}: {place}: {error.message[:300]}")
     problems += differ("type_uid", event["type_uid"], event["class_uid"] * 100 + event["activity_id"])
     problems += differ("class_uid", event["class_uid"], 2004 if want["is_finding"] else 0)
     problems += differ("sequence", event["metadata"]["sequence"], int(want["seq"]))
@@ -157,7 +161,8 @@ def lognorm(body):
     found = LOGNORM[body]
     if found is None:
         return None
-    extensions = found.pop("Extensions")
+    found = dict(found)
+    extensions = dict(found.pop("Extensions"))
     # liblognorm 2.0.6 eats the first letter of the first key.
     if "t" in extensions:
         extensions["rt"] = extensions.pop("t")

@@ -60,8 +60,10 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
+    type Elements = Vec<(String, BTreeMap<String, String>)>;
+
     /// The elements, and what follows; `None` for what RFC 5424 does not allow.
-    fn parse(text: &str) -> Option<(Vec<(String, BTreeMap<String, String>)>, String)> {
+    fn parse(text: &str) -> Option<(Elements, String)> {
         let mut rest = text;
         let mut elements = Vec::new();
         while let Some(inside) = rest.strip_prefix('[') {

@@ -83,8 +83,8 @@ pub const BLOCK_KEYS: &[BlockKey] = &[
     },
     BlockKey {
         name: "format",
-        doc: "the message: scc (the finding as it stands in the spool) or compact (flat, after @cee:); usual: compact for devlog and udp, else scc",
-        wants: "one of \"scc\", \"compact\"",
+        doc: "the message: scc (the finding as it stands in the spool), compact (flat, after @cee:), ocsf, cef, or rfc5424 (structured data; not for devlog); usual: compact for devlog and udp, else scc",
+        wants: "one of \"scc\", \"compact\", \"ocsf\", \"cef\", \"rfc5424\"",
         set: |to, value| named(value, Format::of, "format").map(|format| to.format = Some(format)),
         show: |of| quoted(of.format().name()),
     },
@@ -208,6 +208,11 @@ pub fn check(
     }
     if block.origins.contains_key("confirm") && block.destination.transport != Some(Transport::Tcp) {
         found.push(("confirm", "this is for tcp alone".into(), "remove it".into()));
+    }
+    let destination = &block.destination;
+    if destination.format().has_structured_data() && destination.transport == Some(Transport::DevLog) {
+        let what = "a local syslog daemon takes no structured data".to_owned();
+        found.push(("format", what, "write \"compact\", or another transport".into()));
     }
     found
 }

@@ -228,6 +228,10 @@ fn problems_of_destinations() {
             &["999 is out of range; ", "\"bad\" is no severity; ", "this is no text; "],
         ),
         (
+            "[[deliver]]\nname = \"a\"\ntransport = \"devlog\"\nformat = \"rfc5424\"",
+            &["4:10: deliver.format: a local syslog daemon takes no structured data; "],
+        ),
+        (
             "[control]\nsocket = \"/x\"\n[[deliver]]\nname = \"a\"\ntransport = \"devlog\"\naddress = \"/x\"",
             &["6:11: deliver.address: control.socket is the same file; "],
         ),

@@ -66,7 +66,9 @@ impl Messages {
             }
             Head::Network(header) => {
                 message.extend_from_slice(header.of(record).as_bytes());
-                message.extend_from_slice(b"- ");
+                if !self.format.has_structured_data() {
+                    message.extend_from_slice(b"- ");
+                }
             }
         }
         let limits = Limits { bytes: most.saturating_sub(message.len()).max(BYTES_LEAST) };

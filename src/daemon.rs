@@ -3,10 +3,11 @@
 //! Owns: which thread talks to which, and the order of start and stop. Must not own: any stage's work.
 //!
 //! Threads: `sensor` (real time); with fanotify `opens`, `held`, `deadline` and `marks`; `sweep`, `relay`, `engine`, `record`
-//! (enrich and spool), `syslog`, `control`; the main thread
+//! (enrich and spool), `deliver` for each destination, `control`; the main thread
 //! waits for signals and looks after the others once a second.
 
 pub mod control;
+pub mod destinations;
 pub mod engine_thread;
 pub mod error;
 pub mod explain;
@@ -39,7 +40,7 @@ use crate::daemon::lookout::Lookout;
 use crate::daemon::record_thread::{RecordThread, Work};
 use crate::daemon::relay_thread::RelayThread;
 use crate::daemon::status::Board;
-use crate::deliver;
+use crate::deliver::Deliveries;
 use crate::engine::policy::RuleSet;
 use crate::engine::program::Catalog;
 use crate::engine::program::in_force::InForce;
@@ -101,12 +102,13 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let board = Arc::new(Board::new(&config, &boot_id, enricher.node_name(), stats.clone()));
 
     board.set_rules(rules.clone());
+    let usage = writer.usage();
+    board.set_spool(writer.next_sequence(), usage.segments, usage.bytes);
 
     let (events_in, events) = bounded(EVENTS_MAX);
     let (orders_in, orders) = bounded(ORDERS_MAX);
     let (sweeps_in, sweeps) = bounded(1);
     let (work_in, work) = bounded(WORK_MAX);
-    let (news_in, news) = bounded(1);
     let (engine_orders_in, engine_orders) = bounded(4);
 
     let held = Arc::new(HeldLooks::default());
@@ -137,8 +139,12 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let stop_sweep = Arc::new(AtomicBool::new(false));
     let sweep_thread = sweep::spawn(&config.sensor, stats.clone(), sweep_wires, sweeps, stop_sweep.clone())
         .map_err(DaemonError::Thread)?;
+    let deliveries =
+        Deliveries::start(config.destinations(), &config.spool.directory, enricher.node_name(), &stats)
+            .map_err(DaemonError::Thread)?;
+    board.set_deliveries(deliveries.progress());
     let record_thread = RecordThread { writer, enricher, stats: stats.clone(), board: board.clone() }
-        .spawn(work, news_in, leftovers, opened, screen::Screen::new(options.quiet))
+        .spawn(work, deliveries.news(), leftovers, opened, screen::Screen::new(options.quiet))
         .map_err(DaemonError::Thread)?;
     let mount_namespace = lookout::host_mount_namespace();
     let relay_thread = RelayThread { judge, board: board.clone(), events: events_in.clone(), recent }
@@ -157,10 +163,6 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let host = LiveHost::new().with_containers(Containers::new(&config.enrich));
     let engine_thread =
         engine_thread::spawn(engine, host, stats.clone(), engine_wires).map_err(DaemonError::Thread)?;
-    let (stop_syslog_in, stop_syslog) = bounded::<()>(0);
-    let syslog_thread =
-        deliver::spawn(&config.syslog, &config.spool.directory, stats.clone(), news, stop_syslog)
-            .map_err(DaemonError::Thread)?;
     let control = control::Control::start(&config.control.socket, board.clone(), sweeps_in.clone())?;
     let _ = sweeps_in.send(SweepRequest { everything: true });
     board.set_ready();
@@ -185,11 +187,8 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     // 4. The record thread, when everything is on disk.
     drop(work_in);
     let _ = record_thread.join();
-    // 5. Syslog, when it has caught up or a second has passed.
-    drop(stop_syslog_in);
-    if let Some(thread) = syslog_thread {
-        let _ = thread.join();
-    }
+    // 5. The destinations, when each has caught up or a second has passed.
+    deliveries.stop();
     outcome
 }
 
@@ -261,7 +260,7 @@ fn reload(
             let _ = engine.send(EngineOrder::Reload(new.engine.clone(), rules));
             if needs_restart(config, &new) {
                 log::warn!(
-                    "reload: [sensor], [spool], [syslog], [enrich], [node] and [control] take a restart"
+                    "reload: [sensor], [spool], [syslog], [[deliver]], [enrich], [node] and [control] take a restart"
                 );
             }
             config.engine = new.engine;
@@ -289,7 +288,7 @@ fn watched(catalog: &Arc<InForce>) -> Watched {
 fn needs_restart(old: &Config, new: &Config) -> bool {
     old.sensor != new.sensor
         || old.spool != new.spool
-        || old.syslog != new.syslog
+        || old.destinations() != new.destinations()
         || old.enrich != new.enrich
         || old.control.socket != new.control.socket
         || old.control.metrics_file != new.control.metrics_file

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! kernel ── sensor ──────────► engine ───────► enrich ───────► spool ───► deliver
-//!           proc connector     process table   container       durable    syslog
-//!           sweep of /proc     judgement       user, digest    JSON       (cursor)
+//!           proc connector     process table   container       durable    syslog, TCP
+//!           sweep of /proc     judgement       user, digest    JSON       (cursor each)
 //!           + first look       incidents       node            lines
 //! ```
 //!

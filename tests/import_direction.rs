@@ -22,7 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("engine", &["host::Host", "host::scripted", "model", "stats"]),
     ("enrich", &["host", "sys", "model", "stats"]),
     ("spool", &["sys", "model", "stats"]),
-    ("deliver", &["spool::reader", "spool::cursor", "sys", "model", "stats"]),
+    ("deliver", &["spool::reader", "spool::cursor", "spool::error", "sys", "model", "stats"]),
     (
         "config",
         &[
@@ -32,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "enrich::settings",
             "spool::settings",
             "deliver::settings",
+            "deliver::format",
             "model",
             "sys",
             "host",

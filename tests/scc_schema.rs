@@ -6,62 +6,29 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot go on fails
 
+#[path = "scc/records.rs"]
+mod records;
 #[path = "scc/shapes.rs"]
 mod shapes;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use records::{BOOT, NOW, record, record_with_names, spooled};
 use serde_json::{Value, json};
 use tetherd::enrich::{EnrichSettings, Enricher, MetadataSettings};
 use tetherd::host::reader::Reader;
-use tetherd::model::clock::Moment;
-use tetherd::model::detection::Detection;
 use tetherd::model::finding::{CATEGORY_LOSS, LINE_MAX, Record, property};
 use tetherd::model::ids::Pid;
 use tetherd::model::look::{Cause, Observation};
 use tetherd::model::socket::SocketLookup;
 use tetherd::spool::record::observation;
 use tetherd::spool::settings::SpoolSettings;
-use tetherd::spool::writer::Writer;
-
-const BOOT: &str = "0b1c7d1e-5a8b-4f1e-9b39-0a6c8f2f8f11";
-const NOW: Moment = Moment { mono_ns: 5_000_000_000, wall_ns: 1_795_492_218_131_000_000 };
-
-fn enricher() -> Enricher {
-    let settings = EnrichSettings {
-        node_name: "node-7".into(),
-        resource_name: "//k8s.local/clusters/prod".into(),
-        resource_display_name: "prod".into(),
-        // A busy machine must not decide what the record holds.
-        digest_wait_ms: 30_000,
-        ..EnrichSettings::default()
-    };
-    Enricher::new(settings, BOOT.into())
-}
-
-/// The record of a shell in a pod whose runtime has its names and image on disk.
-fn record_with_names(directory: &Path) -> Record {
-    let bundle = directory.join("io.containerd.runtime.v2.task/k8s.io").join(shapes::CONTAINER);
-    fs::create_dir_all(&bundle).unwrap();
-    let annotations = json!({"annotations": {
-        "io.kubernetes.cri.container-name": "app", "io.kubernetes.cri.image-name": "registry.example/app:1.2",
-        "io.kubernetes.cri.sandbox-id": "x", "io.kubernetes.cri.sandbox-name": "web-7d9f",
-        "io.kubernetes.cri.sandbox-namespace": "shop"}});
-    fs::write(bundle.join("config.json"), annotations.to_string()).unwrap();
-    let containerd = vec![directory.to_str().unwrap().to_owned()];
-    let settings = EnrichSettings {
-        digest_wait_ms: 30_000,
-        metadata: MetadataSettings { containerd, ..MetadataSettings::default() },
-        ..EnrichSettings::default()
-    };
-    Enricher::new(settings, BOOT.into()).record(&shapes::pod(), NOW)
-}
 
 /// The record of a shell in a pod of CRI-O's, with the labels that are on disk and the token that the kubelet has.
 fn record_with_labels(directory: &Path) -> Record {
@@ -116,10 +83,6 @@ fn a_withdrawn_finding_names_the_rule() {
     let told = "it is withdrawn, because the allow rule debug-pods excuses it (the echo image\\x1b[2J answers with cat)";
     assert!(finding.description.contains(told), "{}", finding.description);
     assert_eq!(get(&record, property::EXCUSED_BY)["rule"], "debug-pods");
-}
-
-fn record(detection: &Detection) -> Record {
-    enricher().record(detection, NOW)
 }
 
 fn get<'a>(record: &'a Record, key: &str) -> &'a Value {
@@ -329,22 +292,6 @@ fn a_subject_beyond_the_cap_keeps_its_place() {
     detection.processes.remove(0);
     let pids: Vec<String> = record(&detection).finding.processes.into_iter().map(|p| p.pid).collect();
     assert!(pids.contains(&"4711".to_owned()), "{pids:?}");
-}
-
-/// The lines of a spool that these records were written to, in order.
-fn spooled(directory: &Path, records: &mut [Record], settings: SpoolSettings) -> String {
-    let settings = SpoolSettings { directory: directory.into(), min_free_bytes: 0, ..settings };
-    let (mut writer, _) = Writer::open(settings, BOOT).unwrap();
-    for record in records {
-        writer.append(std::slice::from_mut(record)).unwrap();
-    }
-    let mut segments: Vec<PathBuf> = fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
-        .collect();
-    segments.sort();
-    segments.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
 /// A child that runs a script and waits, gone when dropped.

@@ -11,6 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::status::ask;
 use crate::cli::{config, out, shown};
 use crate::config::Config;
+use crate::deliver::settings::Destination;
 use crate::model::exit::Exit;
 use crate::model::text::escape;
 use crate::sensor::probe::{Probe, probe};
@@ -37,7 +38,8 @@ pub fn doctor(arguments: &Json) -> Result<Exit, Failure> {
     let tried = probe(&config.sensor);
     let mut checks = vec![privileges(), kernel(), connector(&tried), buffer(&tried), canary(&tried)];
     checks.extend([realtime(&tried), getfd(&tried), diag(&tried), hold(&config, &tried), watchdog(&config)]);
-    checks.extend([hidepid(), syslog(&config)]);
+    checks.push(hidepid());
+    checks.extend(config.destinations().iter().map(destination));
     checks.extend([spool(&config.spool.directory), listeners(), daemon(&config)]);
     let failed = checks.iter().any(|check| check.outcome == Outcome::Fail);
     let mut text = String::new();
@@ -253,21 +255,26 @@ fn hidepid() -> Check {
     check("hidepid", Outcome::Ok, if hidden { "set, and no hindrance" } else { "not set" }, "")
 }
 
-fn syslog(config: &Config) -> Check {
+/// One check for each destination. Nothing is sent: a receiver far away is not asked.
+fn destination(destination: &Destination) -> Check {
     use std::os::unix::fs::FileTypeExt;
-    let path = &config.syslog.path;
-    if !config.syslog.enabled {
-        return check("syslog", Outcome::Ok, "switched off", "");
+    let (name, path) = (&destination.name, destination.path());
+    if !destination.enabled {
+        return check("deliver", Outcome::Ok, format!("{name}: switched off"), "");
+    }
+    if !destination.transport().is_local() {
+        let (transport, address) = (destination.transport().name(), &destination.address);
+        return check("deliver", Outcome::Ok, format!("{name}: {transport} to {address}, not asked"), "");
     }
     match std::fs::metadata(path) {
         Ok(found) if found.file_type().is_socket() => {
-            check("syslog", Outcome::Ok, format!("{} is there", shown(path)), "")
+            check("deliver", Outcome::Ok, format!("{name}: {} is there", shown(path)), "")
         }
         _ => check(
-            "syslog",
+            "deliver",
             Outcome::Warn,
-            format!("{} is no socket", shown(path)),
-            "findings wait in the spool; start a syslog, or set [syslog] enabled = false",
+            format!("{name}: {} is no socket", shown(path)),
+            "findings wait in the spool; start what listens there, or switch the destination off (enabled = false)",
         ),
     }
 }

@@ -101,11 +101,9 @@ fn words(status: &Value) -> String {
         get("/spool/bytes"),
         get("/spool/next_sequence")
     ));
-    text.push_str(&format!(
-        "syslog   {} sent, {} failures\n",
-        get("/counts/syslog_sent"),
-        get("/counts/syslog_failures")
-    ));
+    for destination in status.get("deliver").and_then(Value::as_array).into_iter().flatten() {
+        text.push_str(&delivery(destination));
+    }
     let losses = status.get("losses").and_then(Value::as_object);
     let lost: Vec<String> = losses
         .into_iter()
@@ -117,5 +115,35 @@ fn words(status: &Value) -> String {
         "lost     {}\n",
         if lost.is_empty() { "nothing".into() } else { lost.join(", ") }
     ));
+    text
+}
+
+/// One line of a destination, and a second one where something went wrong.
+fn delivery(destination: &Value) -> String {
+    let get = |key: &str| match destination.get(key) {
+        Some(Value::String(text)) => crate::model::text::escape(text.as_bytes()),
+        Some(value) => value.to_string(),
+        None => "?".into(),
+    };
+    let head =
+        format!("deliver  {} ({} {}, {}): ", get("name"), get("transport"), get("address"), get("format"));
+    if get("state") == "off" {
+        return format!("{head}switched off\n");
+    }
+    let mut text = format!(
+        "{head}{}; {} sent, {} again, {} filtered, {} behind\n",
+        get("state"),
+        get("sent"),
+        get("resent"),
+        get("filtered"),
+        get("lag_records")
+    );
+    if destination.get("last_error").is_some_and(Value::is_string) {
+        text.push_str(&format!(
+            "         last trouble at {}: it {}\n",
+            get("last_error_time"),
+            get("last_error")
+        ));
+    }
     text
 }

@@ -13,9 +13,11 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::config::destinations::{self, BLOCK_KEYS, Block, TABLE};
 use crate::config::keys::{KEYS, Key};
 use crate::config::values::Value;
 use crate::config::{Config, ConfigError, Loaded};
+use crate::deliver::settings::{DESTINATIONS_MAX, SyslogSettings, Transport};
 use crate::engine::policy::report::{Report, nearest, quoted, unsigned};
 use crate::model::problem::Problem;
 use crate::model::text;
@@ -129,9 +131,14 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn tables(&mut self, table: &DeTable<'_>) {
+        let mut blocks = None;
         for (name, value) in table {
             let head: &str = name.get_ref();
             let mut heads = KEYS.iter().map(|key| key.table());
+            if head == TABLE {
+                blocks = Some((name.span(), value));
+                continue;
+            }
             match value.get_ref().as_table() {
                 Some(entries) if heads.any(|known| known == head) => self.entries(head, entries),
                 Some(_) => {
@@ -150,6 +157,70 @@ impl Reading<'_> {
                 None => self.unknown(name.span(), head),
             }
         }
+        // Last: what a block contradicts may stand in any table.
+        if let Some((name, value)) = blocks {
+            self.blocks(name, value);
+        }
+    }
+
+    fn blocks(&mut self, name: Range<usize>, value: &Spanned<DeValue<'_>>) {
+        let list = value.get_ref().as_array();
+        let tables = list.and_then(|list| {
+            list.iter()
+                .map(|entry| Some((entry.span(), entry.get_ref().as_table()?)))
+                .collect::<Option<Vec<_>>>()
+        });
+        let Some(tables) = tables else {
+            let remedy =
+                format!("write [[{TABLE}]] on a line of its own, and its keys below, for each destination");
+            return self.report.add(name, TABLE, "this is no list of blocks", remedy);
+        };
+        for (place, entries) in tables {
+            self.block(place, entries);
+            if self.config.deliver.len() > DESTINATIONS_MAX {
+                break;
+            }
+        }
+    }
+
+    fn block(&mut self, place: Range<usize>, entries: &DeTable<'_>) {
+        let mut block = Block::default();
+        let mut places: BTreeMap<&str, Range<usize>> = BTreeMap::new();
+        let mut wrong = Vec::new();
+        for (name, value) in entries {
+            let word: &str = name.get_ref();
+            let path = format!("{TABLE}.{word}");
+            let Some(key) = BLOCK_KEYS.iter().find(|key| key.name == word) else {
+                let remedy = match nearest(word, BLOCK_KEYS.iter().map(|key| key.name)) {
+                    Some(known) => format!("did you mean {known}?"),
+                    None => "remove it, or see `tetherd print-config` for the keys there are".to_owned(),
+                };
+                self.report.add(name.span(), &path, "unknown key", remedy);
+                continue;
+            };
+            let read = convert(value);
+            match read
+                .and_then(|read| (key.set)(&mut block.destination, read).map_err(|what| (value.span(), what)))
+            {
+                Ok(()) => {
+                    let (line, _) = self.report.place(name.span().start);
+                    block.origins.insert(key.name, format!("{}:{line}", self.path));
+                    places.insert(key.name, value.span());
+                }
+                Err((span, what)) => {
+                    wrong.push(key.name);
+                    self.report.add(span, &path, what, format!("write {}", key.wants));
+                }
+            }
+        }
+        if block.destination.transport == Some(Transport::DevLog) && block.destination.address.is_empty() {
+            block.destination.address = SyslogSettings::default().path.to_string_lossy().into_owned();
+        }
+        for (key, what, remedy) in destinations::check(&block, &wrong, &self.config.deliver, &self.config) {
+            let span = places.get(key).cloned().unwrap_or(place.clone());
+            self.report.add(span, &format!("{TABLE}.{key}"), what, remedy);
+        }
+        self.config.deliver.push(block);
     }
 
     fn entries(&mut self, head: &str, entries: &DeTable<'_>) {

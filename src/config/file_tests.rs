@@ -183,3 +183,85 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn problems_of_destinations() {
+    let many = "[[deliver]]\n".repeat(100);
+    for (text, wanted) in [
+        ("deliver = 3", &["1:1: deliver: this is no list of blocks; "] as &[&str]),
+        ("[deliver]\nname = \"a\"", &["1:2: deliver: this is no list of blocks; "]),
+        ("deliver = [1]", &["1:1: deliver: this is no list of blocks; "]),
+        (
+            "[[deliver]]\n",
+            &["deliver.name: this block has no name; ", "has no transport; ", "has no address; "],
+        ),
+        (
+            "[[deliver]]\nname = \"A b\"\ntransport = \"devlog\"",
+            &["2:8: deliver.name: \"A b\" is no name of a"],
+        ),
+        (
+            "[[deliver]]\nname = \"syslog\"\ntransport = \"devlog\"",
+            &["the destination of the table [syslog]; "],
+        ),
+        (
+            "[[deliver]]\nname = \"a\"\ntransport = \"devlog\"\n[[deliver]]\nname = \"a\"\ntransport = \"devlog\"",
+            &["5:8: deliver.name: \"a\" is the name of another destination; "],
+        ),
+        (
+            "[[deliver]]\nname = \"a\"\ntransport = \"smoke\"\naddress = \"x:1\"",
+            &["3:13: deliver.transport: \"smoke\" is no transport; "],
+        ),
+        (
+            "[[deliver]]\nname = \"a\"\ntransport = \"tcp\"\naddress = \"siem\"",
+            &["4:11: deliver.address: \"siem\": it has no port; "],
+        ),
+        (
+            "[[deliver]]\nname = \"a\"\ntransport = \"unix-stream\"\naddress = \"siem:1\"",
+            &["4:11: deliver.address: \"siem:1\" is not absolute; "],
+        ),
+        (
+            "[[deliver]]\nname = \"a\"\ntransport = \"devlog\"\nconfirm = \"kernel\"\nfromat = \"scc\"",
+            &["4:11: deliver.confirm: this is for tcp alone; ", "5:1: deliver.fromat: unknown key; "],
+        ),
+        (
+            "[[deliver]]\nname = \"a\"\ntransport = \"devlog\"\nmessage_bytes = 999\nseverity = \"bad\"\nformat = 1",
+            &["999 is out of range; ", "\"bad\" is no severity; ", "this is no text; "],
+        ),
+        (
+            "[[deliver]]\nname = \"a\"\ntransport = \"devlog\"\nformat = \"rfc5424\"",
+            &["4:10: deliver.format: a local syslog daemon takes no structured data; "],
+        ),
+        (
+            "[control]\nsocket = \"/x\"\n[[deliver]]\nname = \"a\"\ntransport = \"devlog\"\naddress = \"/x\"",
+            &["6:11: deliver.address: control.socket is the same file; "],
+        ),
+    ] {
+        let found = problems(text);
+        assert_eq!(found.len(), wanted.len(), "{text}: {found:#?}");
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!(found.contains(wanted), "{text}: {wanted} in {found}");
+        }
+    }
+    assert!(problems(&many).len() <= 101);
+    let taken = "[syslog]\nenabled = false\n[[deliver]]\nname = \"syslog\"\ntransport = \"devlog\"";
+    assert_eq!(problems(taken), [] as [&str; 0]);
+}
+
+#[test]
+fn printed_destinations_read_back() {
+    let text = "[[deliver]]\nname = \"siem\"\ntransport = \"tcp\"\naddress = \"[::1]:601\"\nseverity = \"HIGH\"\n\
+                categories = [\"Execution: *\"]\nnamespaces = [\"\"]\nstart = \"newest\"\nmessage_bytes = \"64000\"\n\
+                [[deliver]]\nname = \"b\"\ntransport = \"devlog\"\nenabled = false\n";
+    let loaded = parse(Path::new("t.toml"), text).unwrap().config;
+    let printed = loaded.print();
+    assert!(printed.contains("\nstart = \"newest\" # t.toml:8\n"), "{printed}");
+    assert!(printed.contains("\nformat = \"compact\" # default\n"), "{printed}");
+    let again = parse(Path::new("u.toml"), &printed).unwrap().config.destinations();
+    for (one, other) in again.iter().zip(loaded.destinations()).skip(1) {
+        assert_eq!((&one.name, &one.address, one.enabled), (&other.name, &other.address, other.enabled));
+        assert_eq!((one.format(), one.message_bytes()), (other.format(), other.message_bytes()));
+        assert_eq!((&one.categories, &one.namespaces), (&other.categories, &other.namespaces));
+        assert_eq!((one.start, one.confirm), (other.start, other.confirm));
+    }
+    assert_eq!(again.len(), 3);
+}

@@ -5,6 +5,7 @@
 //! settings.
 
 pub mod control;
+pub mod destinations;
 pub mod file;
 pub mod keys;
 pub mod rules_dir;
@@ -15,8 +16,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::config::control::ControlSettings;
+use crate::config::destinations::Block;
 use crate::config::keys::KEYS;
-use crate::deliver::settings::SyslogSettings;
+use crate::deliver::settings::{self, Destination, SyslogSettings};
 use crate::engine::settings::EngineSettings;
 use crate::enrich::settings::EnrichSettings;
 use crate::model::exit::Exit;
@@ -40,6 +42,8 @@ pub struct Config {
     pub spool: SpoolSettings,
     /// `[syslog]`.
     pub syslog: SyslogSettings,
+    /// Each `[[deliver]]`.
+    pub deliver: Vec<Block>,
     /// `[rules]` and `[control]`.
     pub control: ControlSettings,
     /// Where each key's value was set; keys that are not here have their default.
@@ -115,6 +119,12 @@ impl Config {
         self.origins.insert("sensor.fanotify", "command line".into());
     }
 
+    /// All destinations, that of `[syslog]` first.
+    pub fn destinations(&self) -> Vec<Destination> {
+        let others: Vec<Destination> = self.deliver.iter().map(|block| block.destination.clone()).collect();
+        settings::destinations(&self.syslog, &others)
+    }
+
     /// Everything in force, as TOML, each key with its meaning above and its origin behind.
     pub fn print(&self) -> String {
         let mut text = String::new();
@@ -129,6 +139,7 @@ impl Config {
             let origin = self.origins.get(key.path).map_or("default", String::as_str);
             let _ = write!(text, "# {}\n{name} = {} # {origin}\n", key.doc, (key.show)(self));
         }
+        destinations::print(&self.deliver, &mut text);
         text
     }
 }

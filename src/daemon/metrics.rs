@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::daemon::destinations;
 use crate::daemon::status::Board;
 use crate::model::loss::Loss;
 use crate::stats::Count;
@@ -52,5 +53,6 @@ pub fn text(board: &Board) -> String {
         let value = status.pointer(pointer).and_then(serde_json::Value::as_u64).unwrap_or(0);
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
     }
+    destinations::metrics(board, &mut text);
     text
 }

@@ -2,18 +2,19 @@
 //!
 //! Owns: turning detections into records and storing them, many with one fdatasync where many come at once, and trying
 //! again where the disk refuses. Must not own: the spool's format, the context. A finding exists when it is on disk;
-//! only then are syslog and the screen told.
+//! only then are the destinations and the screen told.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::daemon::restore::{Leftovers, ended};
 use crate::daemon::screen::Screen;
 use crate::daemon::status::Board;
+use crate::deliver::News;
 use crate::enrich::Enricher;
 use crate::model::detection::Detection;
 use crate::model::finding::{CATEGORY_LOSS, Record, property};
@@ -58,7 +59,7 @@ impl RecordThread {
     pub fn spawn(
         mut self,
         work: Receiver<Work>,
-        news: Sender<()>,
+        news: News,
         mut leftovers: Leftovers,
         opened: OpenReport,
         screen: Screen,
@@ -77,7 +78,7 @@ impl RecordThread {
                 troubled = !self.store(&mut records, troubled);
                 if !troubled {
                     records.iter().for_each(|record| screen.show(record));
-                    let _ = news.try_send(());
+                    news.tell();
                 }
                 if over {
                     break;

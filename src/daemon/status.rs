@@ -8,6 +8,8 @@ use std::sync::{Arc, RwLock};
 use serde_json::{Map, Value, json};
 
 use crate::config::Config;
+use crate::daemon::destinations;
+use crate::deliver::progress::Progress;
 use crate::engine::policy::RuleSet;
 use crate::model::clock::{Moment, SECOND, rfc3339};
 use crate::model::loss::Loss;
@@ -37,6 +39,7 @@ pub struct Board {
     sensor: RwLock<Option<Arc<Shared>>>,
     rules: RwLock<Arc<RuleSet>>,
     hold: RwLock<Option<Arc<HoldState>>>,
+    deliveries: RwLock<Vec<Arc<Progress>>>,
 }
 
 impl Board {
@@ -60,6 +63,7 @@ impl Board {
             sensor: RwLock::new(None),
             rules: RwLock::new(Arc::new(RuleSet::default())),
             hold: RwLock::new(None),
+            deliveries: RwLock::default(),
         }
     }
 
@@ -95,6 +99,23 @@ impl Board {
         if let Ok(mut slot) = self.hold.write() {
             *slot = Some(state);
         }
+    }
+
+    /// How far the destinations have got.
+    pub fn set_deliveries(&self, deliveries: Vec<Arc<Progress>>) {
+        if let Ok(mut slot) = self.deliveries.write() {
+            *slot = deliveries;
+        }
+    }
+
+    /// How far the destinations have got, for whoever shows it.
+    pub fn deliveries(&self) -> Vec<Arc<Progress>> {
+        self.deliveries.read().map_or_else(|_| Vec::new(), |slot| slot.clone())
+    }
+
+    /// The number of the newest record in the spool; 0 for none.
+    pub fn newest(&self) -> u64 {
+        self.next_sequence.load(Ordering::Relaxed).saturating_sub(1)
     }
 
     fn fanotify(&self) -> Value {
@@ -181,6 +202,7 @@ impl Board {
                 "bytes": load(&self.spool_bytes),
             },
             "syslog": { "enabled": self.syslog.0, "path": self.syslog.1 },
+            "deliver": destinations::json(self),
             "rules": { "count": hits.len(), "hits": hits },
         })
     }

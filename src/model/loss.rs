@@ -63,8 +63,8 @@ pub enum Loss {
     SpoolTorn,
     /// A record was larger than a line may be, and was shortened.
     RecordShortened,
-    /// A syslog message could not be delivered because its record had been dropped from the spool first.
-    SyslogSkipped,
+    /// A record was gone from the spool before a destination had taken it, or was refused as too long.
+    DeliverySkipped,
 }
 
 impl Loss {
@@ -98,7 +98,7 @@ impl Loss {
         Loss::SpoolDropped,
         Loss::SpoolTorn,
         Loss::RecordShortened,
-        Loss::SyslogSkipped,
+        Loss::DeliverySkipped,
     ];
 
     /// Its place in [`Loss::ALL`].
@@ -137,7 +137,7 @@ impl Loss {
             Self::SpoolDropped => "spool_dropped",
             Self::SpoolTorn => "spool_torn",
             Self::RecordShortened => "record_shortened",
-            Self::SyslogSkipped => "syslog_skipped",
+            Self::DeliverySkipped => "delivery_skipped",
         }
     }
 
@@ -190,7 +190,9 @@ impl Loss {
             Self::SpoolDropped => "old records were dropped from the spool to make room",
             Self::SpoolTorn => "a torn or damaged line stands in the spool",
             Self::RecordShortened => "a record was longer than a line may be and was shortened",
-            Self::SyslogSkipped => "records were dropped from the spool before syslog took them",
+            Self::DeliverySkipped => {
+                "records were dropped from the spool before a destination took them, or were refused as too long"
+            }
         }
     }
 }

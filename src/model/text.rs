@@ -20,6 +20,14 @@ pub fn escape(bytes: &[u8]) -> String {
     out
 }
 
+/// Text as one safe line, like [`escape`] but for the backslash, which stays single: for forms that escape it themselves,
+/// and for text that was escaped before.
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    text.chars().for_each(|c| push_visible(&mut out, c));
+    out
+}
+
 /// Bytes as lower-case hexadecimal digits, as digests are written.
 pub fn hexadecimal(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len() * 2);
@@ -76,9 +84,15 @@ pub fn shell_quote(text: &str) -> String {
 }
 
 fn push(out: &mut String, c: char) {
-    let code = u32::from(c);
     match c {
         '\\' => out.push_str("\\\\"),
+        _ => push_visible(out, c),
+    }
+}
+
+fn push_visible(out: &mut String, c: char) {
+    let code = u32::from(c);
+    match c {
         '\n' => out.push_str("\\n"),
         '\t' => out.push_str("\\t"),
         '\r' => out.push_str("\\r"),
@@ -104,6 +118,11 @@ fn invisible(code: u32) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn visible_text_keeps_its_backslashes() {
+        assert_eq!(visible("a\\b\n\u{1b}\u{202e}"), "a\\b\\n\\x1b\\u{202e}");
+    }
 
     #[test]
     fn hostile_bytes_cannot_move_the_cursor() {

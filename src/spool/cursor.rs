@@ -2,6 +2,7 @@
 //!
 //! Owns: the files `cursor.<name>`. Must not own: when to move it (`deliver`).
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::directory::Directory;
 use super::error::SpoolError;
 use super::segment::Position;
+
+/// What the files' names begin with.
+const PREFIX: &str = "cursor.";
 
 /// The place behind the last record that is done with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,12 +49,38 @@ impl Cursor {
         content.push(b'\n');
         Directory::open(dir)?.replace(&file, &content)
     }
+
+    /// The names of all stored cursors, in order.
+    ///
+    /// # Errors
+    /// A directory that cannot be read.
+    pub fn names(dir: &Path) -> Result<Vec<String>, SpoolError> {
+        let mut names = Directory::open(dir)?.names_after(PREFIX)?;
+        names.retain(|name| file_name(name).is_ok());
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Removes a stored cursor, durably; it is no error where there is none.
+    ///
+    /// # Errors
+    /// A name that is not 1 to 64 of `[a-z0-9-]`, a directory that cannot be written.
+    pub fn remove(dir: &Path, name: &str) -> Result<(), SpoolError> {
+        let file = file_name(name)?;
+        let directory = Directory::open(dir)?;
+        match directory.unlink(&file).and_then(|()| directory.sync()) {
+            Err(source) if source.kind() != ErrorKind::NotFound => {
+                Err(SpoolError::Replace { path: directory.join(&file), source })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn file_name(name: &str) -> Result<String, SpoolError> {
     let fits = (1..=64).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if fits { Ok(format!("cursor.{name}")) } else { Err(SpoolError::CursorName) }
+    if fits { Ok(format!("{PREFIX}{name}")) } else { Err(SpoolError::CursorName) }
 }
 
 #[cfg(test)]
@@ -74,6 +104,21 @@ mod tests {
             assert!(error.to_string().contains("cursor.syslog is damaged; remove it"), "{error}");
             assert_eq!(error.exit(), Exit::Data);
         }
+    }
+
+    #[test]
+    fn all_are_known_by_name_and_can_go() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["siem", "a-2"] {
+            Cursor::default().store(dir.path(), name).unwrap();
+        }
+        for other in ["cursor.", "cursor.A", ".cursor.siem.tmp", "lock"] {
+            std::fs::write(dir.path().join(other), "").unwrap();
+        }
+        assert_eq!(Cursor::names(dir.path()).unwrap(), ["a-2", "siem"]);
+        Cursor::remove(dir.path(), "siem").unwrap();
+        Cursor::remove(dir.path(), "siem").unwrap();
+        assert_eq!(Cursor::names(dir.path()).unwrap(), ["a-2"]);
     }
 
     #[test]

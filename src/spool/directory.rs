@@ -96,6 +96,18 @@ impl Directory {
         Ok(listing)
     }
 
+    /// What follows `prefix` in the names that begin with it.
+    pub(super) fn names_after(&self, prefix: &str) -> Result<Vec<String>, SpoolError> {
+        let failed = |errno: Errno| SpoolError::reading(&self.path, errno);
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.fd).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_str().ok().and_then(|name| name.strip_prefix(prefix));
+            names.extend(name.map(str::to_owned));
+        }
+        Ok(names)
+    }
+
     /// Opens a regular file for reading.
     pub(super) fn read(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;

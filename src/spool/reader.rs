@@ -43,6 +43,18 @@ struct Seen {
     line: Option<String>,
 }
 
+/// Where a reader that is to begin behind a cursor really begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resumption {
+    /// Behind the record that the cursor names, or where that is gone, at the first record after it.
+    #[default]
+    Exact,
+    /// At the beginning of the cursor's segment: the line before the cursor is not the record that it names.
+    SegmentAgain,
+    /// At the oldest record: the whole spool ends before the cursor.
+    Oldest,
+}
+
 /// Reads the spool from a place on.
 #[derive(Debug)]
 pub struct Reader {
@@ -54,6 +66,7 @@ pub struct Reader {
     last: Option<Seen>,
     damaged: u64,
     skipped: u64,
+    resumption: Resumption,
 }
 
 impl Reader {
@@ -77,7 +90,8 @@ impl Reader {
             Position { segment: 1.., offset: 0 } => Some(Seen { sequence: position.segment - 1, line: None }),
             _ => None,
         };
-        Ok(Self { path: dir.to_owned(), position, open: None, ended: false, last, damaged: 0, skipped: 0 })
+        let (open, ended, resumption) = (None, false, Resumption::Exact);
+        Ok(Self { path: dir.to_owned(), position, open, ended, last, damaged: 0, skipped: 0, resumption })
     }
 
     /// Begins behind a cursor. Unlike [`Reader::at`], it knows exactly what is missing if the cursor's segment is gone,
@@ -88,14 +102,18 @@ impl Reader {
     /// A directory that is missing or cannot be read.
     pub fn after(dir: &Path, cursor: Cursor) -> Result<Self, SpoolError> {
         let mut reader = Self::at(dir, cursor.position)?;
+        let segments = Directory::open(dir)?.list()?.segments;
+        if segments.last().is_some_and(|&newest| newest < cursor.position.segment) {
+            reader.resumption = Resumption::Oldest;
+        }
         if cursor.position.offset == 0 || cursor.sequence == 0 {
             return Ok(reader);
         }
         let line = line_before(&Directory::open(dir)?, cursor.position)
             .filter(|line| parse(line.as_bytes()).is_some_and(|record| record.sequence() == cursor.sequence));
-        let there = Directory::open(dir)?.list()?.segments.contains(&cursor.position.segment);
-        if there && line.is_none() {
+        if segments.contains(&cursor.position.segment) && line.is_none() {
             reader.position.offset = 0;
+            reader.resumption = Resumption::SegmentAgain;
         } else {
             reader.last = Some(Seen { sequence: cursor.sequence, line });
         }
@@ -117,6 +135,16 @@ impl Reader {
     /// Where the next line begins.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// The place behind the last record that was given out, or that it began behind.
+    pub fn cursor(&self) -> Cursor {
+        Cursor { position: self.position, sequence: self.last.as_ref().map_or(0, |seen| seen.sequence) }
+    }
+
+    /// Where it began, of a reader that was to begin behind a cursor.
+    pub fn resumption(&self) -> Resumption {
+        self.resumption
     }
 
     /// Lines that were passed over because they are no records.

@@ -72,9 +72,7 @@ pub fn drops(socket: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(info[SK_MEMINFO_DROPS])
 }
 
-/// How many milliseconds ago a TCP socket last received data (TCP_INFO, `tcpi_last_data_recv`; tcp(7)). A connection that
-/// never has counts from its beginning. An error for other protocols.
-pub fn last_received_ms(socket: BorrowedFd<'_>) -> io::Result<u32> {
+fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<libc::tcp_info> {
     // SAFETY: all-zero is a valid tcp_info: it has numbers only.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut length = size_of::<libc::tcp_info>() as socklen_t;
@@ -88,7 +86,28 @@ pub fn last_received_ms(socket: BorrowedFd<'_>) -> io::Result<u32> {
             &raw mut length,
         )
     })?;
-    Ok(info.tcpi_last_data_recv)
+    Ok(info)
+}
+
+/// How many milliseconds ago a TCP socket last received data (TCP_INFO, `tcpi_last_data_recv`; tcp(7)). A connection that
+/// never has counts from its beginning. An error for other protocols.
+pub fn last_received_ms(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    tcp_info(socket).map(|info| info.tcpi_last_data_recv)
+}
+
+/// How many milliseconds ago the kernel at the far end of a TCP connection last acknowledged anything (TCP_INFO,
+/// `tcpi_last_ack_recv`), answers to window probes and keepalives included. An error for other protocols.
+pub fn last_acknowledged_ms(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    tcp_info(socket).map(|info| info.tcpi_last_ack_recv)
+}
+
+/// Bytes that were written and not yet taken at the far end (ioctl SIOCOUTQ). TCP: by the far end's kernel (tcp(7)). UNIX
+/// sockets: by the process that reads there, counted with the kernel's overhead (unix(7)).
+pub fn outstanding(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut bytes: c_int = 0;
+    // SAFETY: the argument points to one int that lives through the call, which the kernel writes.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) })?;
+    Ok(u32::try_from(bytes).unwrap_or(0))
 }
 
 /// The network namespace that a socket belongs to (ioctl SIOCGSKNS, since Linux 4.10); needs CAP_NET_ADMIN there.

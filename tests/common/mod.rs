@@ -15,6 +15,7 @@ pub mod mode;
 pub mod notes;
 pub mod programs;
 pub mod relayed;
+pub mod syslogd;
 pub mod victim;
 pub mod work;
 

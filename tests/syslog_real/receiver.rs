@@ -4,18 +4,13 @@
 
 use std::fs;
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::common::{DEADLINE, wait_at_most, wait_for, which};
-
-/// The time zone of both sides: a time in UTC would be off by hours.
-pub const ZONE: &str = "IST-5:30";
+use crate::common::syslogd::{Program, Syslogd};
+use crate::common::{DEADLINE, wait_at_most};
 
 /// Which daemon, and on which kind of socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,12 +24,16 @@ pub enum Kind {
 }
 
 impl Kind {
+    fn program(self) -> Program {
+        match self {
+            Self::Rsyslog => Program::Rsyslog,
+            Self::NgDatagram | Self::NgStream => Program::SyslogNg,
+        }
+    }
+
     /// What cannot be found of it.
     pub fn missing(self) -> Option<&'static str> {
-        match self {
-            Self::Rsyslog => which("rsyslogd").is_none().then_some("rsyslogd"),
-            _ => (!ng("usr/sbin/syslog-ng").exists()).then_some("syslog-ng (tests/setup/syslog-ng.sh)"),
-        }
+        self.program().missing()
     }
 }
 
@@ -47,11 +46,6 @@ macro_rules! require_receiver {
             return $crate::common::skip(what);
         }
     };
-}
-
-/// A path in the unpacked packages of syslog-ng.
-fn ng(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/syslog-ng").join(path)
 }
 
 /// One message as the receiver understood it.
@@ -79,114 +73,61 @@ impl Message {
 /// The receiver.
 pub struct Receiver {
     kind: Kind,
-    directory: TempDir,
-    child: Option<Child>,
+    daemon: Syslogd,
 }
 
 impl Receiver {
     /// Not started.
     pub fn new(kind: Kind) -> Self {
-        let directory = tempfile::Builder::new().prefix("tetherd-syslog-").tempdir().unwrap();
-        let receiver = Self { kind, directory, child: None };
-        let at = |name: &str| receiver.path(name).display().to_string();
+        let daemon = Syslogd::new(kind.program());
+        let at = |name: &str| daemon.path(name).display().to_string();
         let text = match kind {
             Kind::Rsyslog => rsyslog(&at("log"), &at("out"), &at("")),
             Kind::NgDatagram => syslog_ng("unix-dgram", &at("log"), &at("out")),
             Kind::NgStream => syslog_ng("unix-stream", &at("log"), &at("out")),
         };
-        fs::write(receiver.path("conf"), text).unwrap();
-        receiver
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+        fs::write(daemon.path("conf"), text).unwrap();
+        Self { kind, daemon }
     }
 
     /// Its socket.
     pub fn socket(&self) -> PathBuf {
-        self.path("log")
+        self.daemon.path("log")
     }
 
     /// Starts it, and waits until its socket takes connections.
     pub fn start(&mut self) {
-        assert!(self.child.is_none());
-        let mut command = match self.kind {
-            Kind::Rsyslog => Command::new(which("rsyslogd").unwrap()),
-            _ => Command::new(ng("usr/sbin/syslog-ng")),
-        };
-        if self.kind == Kind::Rsyslog {
-            command.arg("-n").arg("-f").arg(self.path("conf")).arg("-i").arg(self.path("pid"));
-        } else {
-            let libraries = ["usr/lib/syslog-ng", "usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];
-            command.env("LD_LIBRARY_PATH", libraries.map(|path| ng(path).display().to_string()).join(":"));
-            let modules = fs::read_dir(ng("usr/lib/syslog-ng")).unwrap().map(|entry| entry.unwrap().path());
-            command.args(["--foreground", "--stderr", "--no-caps", "--module-path"]);
-            command.arg(modules.into_iter().find(|path| path.is_dir()).unwrap());
-            for (option, name) in [
-                ("--cfgfile", "conf"),
-                ("--persist-file", "persist"),
-                ("--pidfile", "pid"),
-                ("--control", "ctl"),
-            ] {
-                command.arg(option).arg(self.path(name));
-            }
-        }
-        let said = fs::File::options().create(true).append(true).open(self.path("said")).unwrap();
-        command.env("TZ", ZONE).stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
-        self.child = Some(command.spawn().unwrap());
-        wait_for("the syslog daemon listens", || match self.kind {
-            Kind::NgStream => UnixStream::connect(self.socket()).ok().map(drop),
-            _ => UnixDatagram::unbound().unwrap().connect(self.socket()).ok(),
+        let stream = self.kind == Kind::NgStream;
+        self.daemon.start(|directory| match stream {
+            true => UnixStream::connect(directory.join("log")).ok().map(drop),
+            false => UnixDatagram::unbound().unwrap().connect(directory.join("log")).ok(),
         });
     }
 
     /// Ends it in order, and waits for that.
     pub fn stop(&mut self) {
-        self.signal(Signal::SIGTERM);
-        let mut child = self.child.take().unwrap();
-        let ended = wait_at_most(DEADLINE, || child.try_wait().unwrap());
-        if ended.is_none() {
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!("the syslog daemon did not end");
-        }
+        self.daemon.stop();
     }
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = self.child.as_ref().unwrap().id();
-        kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
+        self.daemon.signal(signal);
     }
 
     /// Every message so far that its parser took for JSON. A line without its newline is left for the next time.
     pub fn messages(&self) -> Vec<Message> {
-        let text = fs::read(self.path("out")).unwrap_or_default();
-        let whole = text.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-        let lines = text[..whole].split(|&b| b == b'\n').filter(|line| !line.is_empty());
-        let parse = |line: &[u8]| {
-            serde_json::from_slice(line)
-                .unwrap_or_else(|e| panic!("no JSON ({e}): {}", String::from_utf8_lossy(line)))
-        };
-        lines.map(|line| Message(parse(line))).collect()
+        let parse =
+            |line: &String| serde_json::from_str(line).unwrap_or_else(|e| panic!("no JSON ({e}): {line}"));
+        self.daemon.lines("out").iter().map(|line| Message(parse(line))).collect()
     }
 
     /// The first message that `matches`.
     pub fn wait_for(&self, what: &str, matches: impl Fn(&Message) -> bool) -> Message {
         let found = wait_at_most(DEADLINE, || self.messages().into_iter().find(|m| matches(m)));
         found.unwrap_or_else(|| {
-            let said = fs::read_to_string(self.path("said")).unwrap_or_default();
+            let said = self.daemon.said();
             panic!("no message: {what}; there are {}; the receiver said:\n{said}", self.messages().len())
         })
-    }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            // Also where it is stopped.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use super::receiver::{Receiver, ZONE};
+use super::receiver::Receiver;
 use crate::common::attacker::{Listener, Session};
 use crate::common::daemon::{Daemon, Place};
 use crate::common::finding::{CATEGORY, Finding};
 use crate::common::programs::program;
+use crate::common::syslogd::ZONE;
 use crate::common::victim::Victim;
 use crate::common::{DEADLINE, wait_at_most};
 

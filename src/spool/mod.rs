@@ -29,6 +29,7 @@ pub mod reader;
 pub mod record;
 mod recover;
 mod room;
+mod salvage;
 pub mod segment;
 mod sequence;
 pub mod settings;

@@ -4,7 +4,7 @@
 //! older damage; nothing is ever removed or overwritten here.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::Write;
+use std::os::unix::fs::FileExt;
 
 use super::active::{Active, Known};
 use super::directory::Directory;
@@ -12,11 +12,13 @@ use super::error::SpoolError;
 use super::lines::{Lines, NO_HASH, Raw, parse, sha256_hex};
 use super::lock::Lock;
 use super::room::Drops;
+use super::salvage::{GivenUp, end_line};
 use super::segment;
 use super::sequence::Mark;
 use super::settings::SpoolSettings;
 use super::writer::{Appended, Open, OpenReport, Writer, now};
 use crate::model::clock::parse_rfc3339;
+use crate::model::finding::LINE_MAX;
 
 /// What a segment ends with.
 #[derive(Debug, Default)]
@@ -49,7 +51,7 @@ impl Writer {
         let mark = Mark::load(&directory).unwrap_or_default();
         let (active, known) = Active::load(&directory).unzip();
         let mut report = OpenReport::default();
-        let mut unterminated = Vec::new();
+        let mut torn = Vec::new();
         let mut current = None;
         let mut last = None;
         let mut next = 1;
@@ -59,12 +61,8 @@ impl Writer {
             report.damaged += tail.damaged;
             if newest && tail.unfinished {
                 report.torn += u64::from(!tail.whole);
-                let ended = directory.append(&segment::name(first), false).and_then(|mut file| {
-                    file.write_all(b"\n")?;
-                    file.sync_data()
-                });
-                if ended.is_err() {
-                    unterminated.push(first);
+                if end_line(&directory, first).is_err() {
+                    torn.push(first);
                 }
             }
             // A segment whose first record was never finished has its number in its name.
@@ -85,6 +83,9 @@ impl Writer {
                 break;
             }
         }
+        // Where a sync failed, an older segment can hold lines with higher numbers: those that were to be written again.
+        let ends = listing.segments.iter().filter_map(|&first| last_number(&directory, first));
+        next = ends.map(|number| number.saturating_add(1)).fold(next, u64::max);
         if !mark.trusts(listing.highest, boot_id) {
             next = next.max(mark.unused);
         }
@@ -122,13 +123,28 @@ impl Writer {
             current,
             closed,
             drops: Drops::default(),
-            unterminated,
             // The stored mark may be of another boot: write a new one with the first record.
             mark: Mark { unused: 0, ..mark },
+            given_up: GivenUp::with_torn(torn),
             active,
             tally: Appended::default(),
         };
         Ok((writer, report))
+    }
+}
+
+/// The number of the last record of a segment, with or without its newline; `None` where there is none. Of a segment that
+/// does not end in a record, all is read.
+fn last_number(directory: &Directory, first: u64) -> Option<u64> {
+    let file = directory.read(&segment::name(first)).ok()?;
+    let length = file.metadata().ok()?.len();
+    let from = length.saturating_sub(LINE_MAX as u64 + 1);
+    let mut bytes = vec![0; usize::try_from(length - from).ok()?];
+    file.read_exact_at(&mut bytes, from).ok()?;
+    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes).rsplit(|&byte| byte == b'\n').next()?;
+    match parse(line) {
+        Some(record) => Some(record.sequence()),
+        None => tail(directory, first, None).last.map(|(number, _)| number),
     }
 }
 

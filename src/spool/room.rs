@@ -39,12 +39,19 @@ impl Writer {
         }
     }
 
-    /// Drops the oldest closed segment; its bytes, or `None` where there is none that can be dropped.
+    /// Drops the oldest closed segment; its bytes, or `None` where there is none that can be dropped. The newest segment
+    /// stays, also when it was given up: a full disk must not cost everything.
     pub(super) fn drop_oldest(&mut self, reason: &'static str) -> Option<u64> {
         loop {
+            if self.current.is_none() && self.closed.len() <= 1 {
+                return None;
+            }
             let (&first, &bytes) = self.closed.first_key_value()?;
             let name = segment::name(first);
             let count = self.directory.read(&name).and_then(count_lines).unwrap_or(0);
+            if self.given_up.waits(first) && self.say_gone().is_err() {
+                return None;
+            }
             match self.directory.unlink(&name) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -13,7 +13,7 @@ use super::segment::SEQUENCE_MAX;
 const NAME: &str = "sequence";
 
 /// How many numbers are reserved at a time.
-const BLOCK: u64 = 1000;
+pub(super) const BLOCK: u64 = 1000;
 
 /// The file's content, as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub(super) struct Mark {
     pub(super) unused: u64,
     /// The newest segment when it was written; 0 for none.
     pub(super) segment: u64,
-    /// The boot in which it was written.
+    /// The boot in which it was written; empty while numbers were used that stand in no file.
     pub(super) boot_id: String,
 }
 
@@ -32,16 +32,6 @@ impl Mark {
     pub(super) fn load(directory: &Directory) -> Option<Self> {
         let mark: Self = serde_json::from_slice(&directory.read_small(NAME).ok()??).ok()?;
         (mark.unused <= SEQUENCE_MAX).then_some(mark)
-    }
-
-    /// Stores a mark that reserves a block from `next` on.
-    pub(super) fn reserve(
-        directory: &Directory,
-        next: u64,
-        segment: u64,
-        boot: &str,
-    ) -> Result<Self, SpoolError> {
-        Self::store(directory, next.saturating_add(BLOCK), segment, boot)
     }
 
     /// Stores a mark.

@@ -6,6 +6,7 @@
 //! (`writer`), numbers after a start (`recover`, which looks through the ends of all segments).
 
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 
 use super::directory::Directory;
 use super::error::SpoolError;
@@ -110,10 +111,20 @@ impl Writer {
     }
 }
 
-/// Ends the torn line of a segment with a newline, durably.
+/// Sees to it that a segment ends with a newline, durably. May be called again after it failed: there will be one
+/// newline in any case, as a second one would be an empty line, which is damage.
 pub(super) fn end_line(directory: &Directory, first: u64) -> io::Result<()> {
-    let mut file = directory.append(&segment::name(first), false)?;
-    file.write_all(b"\n")?;
+    let name = segment::name(first);
+    let reading = directory.read(&name)?;
+    let mut file = directory.append(&name, false)?;
+    let length = reading.metadata()?.len();
+    let mut byte = [b'\n'];
+    if length > 0 {
+        reading.read_exact_at(&mut byte, length - 1)?;
+    }
+    if byte != [b'\n'] {
+        file.write_all(b"\n")?;
+    }
     file.sync_data()
 }
 
@@ -282,5 +293,29 @@ mod tests {
         // Within one life the same bytes come back under the same numbers, and the mark is believed no longer than needed.
         kill(dir, writer);
         assert_eq!(open(dir).next_sequence(), done.last + 1);
+    }
+
+    #[test]
+    fn torn_line_gets_one_newline_however_often_ending_it_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        open(dir).append(&mut records(2)).unwrap();
+        File::options().append(true).open(path(dir, 1)).unwrap().write_all(b"{\"finding\":{\"na").unwrap();
+        let mut writer = open(dir);
+        // As when the newline could be written and not synced: it is not known to be there.
+        writer.given_up.torn.push(1);
+        writer.append(&mut records(1)).unwrap();
+        assert!(writer.given_up.torn.is_empty());
+        let text = fs::read_to_string(path(dir, 1)).unwrap();
+        assert!(text.ends_with("\"na\n"), "{:?}", &text[text.len() - 20..]);
+        let report = verify(dir).unwrap();
+        assert_eq!((report.breaks, report.torn, report.records), (Vec::new(), 1, 3));
+        // Where there is no newline yet, it is written; a segment that has gone is forgotten.
+        let whole = fs::read(path(dir, 1)).unwrap();
+        fs::write(path(dir, 1), &whole[..whole.len() - 1]).unwrap();
+        writer.given_up.torn.extend([1, 77]);
+        writer.append(&mut records(1)).unwrap();
+        assert_eq!(fs::read(path(dir, 1)).unwrap(), whole);
+        assert!(writer.given_up.torn.is_empty());
     }
 }

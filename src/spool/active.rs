@@ -88,6 +88,12 @@ impl Active {
         Some((stored, known))
     }
 
+    /// The spool's directory was made again: what stood in the old one is gone.
+    pub(super) fn begin_anew(&mut self, directory: &Directory, segments: &[u64]) {
+        *self = Self::default();
+        self.catch_up(directory, segments);
+    }
+
     /// Takes account of what was appended since.
     pub(super) fn catch_up(&mut self, directory: &Directory, segments: &[u64]) {
         let mut last = None;

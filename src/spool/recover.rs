@@ -3,14 +3,16 @@
 //! Owns: the start: directory, lock, the newest segment's end, the next number, the last hash. Must not own: repair of
 //! older damage; nothing is ever removed or overwritten here.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::os::unix::fs::FileExt;
 
 use super::active::{Active, Known};
+use super::age::Steady;
 use super::directory::Directory;
 use super::error::SpoolError;
 use super::lines::{Lines, NO_HASH, Raw, parse, sha256_hex};
 use super::lock::Lock;
+use super::reserve::Reserve;
 use super::room::Drops;
 use super::salvage::{GivenUp, end_line};
 use super::segment;
@@ -43,7 +45,7 @@ impl Writer {
     ///
     /// # Errors
     /// A directory that cannot be made, is a symbolic link, may be written by everybody or is read-only; a lock that
-    /// another process holds.
+    /// another process holds; numbers that are used up.
     pub fn open(settings: SpoolSettings, boot_id: &str) -> Result<(Self, OpenReport), SpoolError> {
         let directory = Directory::create(&settings.directory)?;
         let lock = Lock::take(&directory)?;
@@ -99,20 +101,17 @@ impl Writer {
             next = next.max(listing.highest.saturating_add(1));
         }
         let open_first = current.as_ref().map(|open| open.first);
-        let closed: BTreeMap<u64, u64> = listing
-            .segments
-            .iter()
-            .filter(|&&first| Some(first) != open_first)
-            .map(|&first| {
-                let size = directory.read(&segment::name(first)).and_then(|file| file.metadata());
-                (first, size.map_or(0, |status| status.len()))
-            })
-            .collect();
+        let closed = directory.sizes(listing.segments.iter().filter(|&&first| Some(first) != open_first));
+        if next > segment::SEQUENCE_MAX {
+            let path = directory.path().to_owned();
+            return Err(SpoolError::Exhausted { path, highest: next.saturating_sub(1) });
+        }
         report.next = next;
         let mut active = active.unwrap_or_default();
         active.catch_up(&directory, &listing.segments);
         active.store(&directory, false);
-        let writer = Self {
+        let reserve = Reserve::open(&directory, settings.reserve_bytes);
+        let mut writer = Self {
             directory,
             lock,
             settings,
@@ -128,14 +127,22 @@ impl Writer {
             given_up: GivenUp::with_torn(torn),
             active,
             tally: Appended::default(),
+            reserve,
+            short: false,
+            steady: Steady::default(),
+            next_tending_ns: 0,
         };
+        if let Ok(space) = writer.directory.space() {
+            writer.measure(space);
+        }
+        writer.note_later(listing.segments.first().copied().unwrap_or(next));
         Ok((writer, report))
     }
 }
 
 /// The number of the last record of a segment, with or without its newline; `None` where there is none. Of a segment that
 /// does not end in a record, all is read.
-fn last_number(directory: &Directory, first: u64) -> Option<u64> {
+pub(super) fn last_number(directory: &Directory, first: u64) -> Option<u64> {
     let file = directory.read(&segment::name(first)).ok()?;
     let length = file.metadata().ok()?.len();
     let from = length.saturating_sub(LINE_MAX as u64 + 1);

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 
 use super::directory::Directory;
 use super::error::SpoolError;
-use super::segment;
+use super::segment::{self, SEQUENCE_MAX};
 use super::sequence::Mark;
 use super::writer::{Line, Open, Writer};
 
@@ -96,8 +96,10 @@ impl Writer {
     /// Stores that no number from `unused` on was ever used. While lines are gone that readers may have seen, the mark
     /// is stored in a way that the next start believes it more than the files.
     pub(super) fn store_mark(&mut self, unused: u64, segment: u64) -> Result<(), SpoolError> {
-        let boot = if self.given_up.gone { "" } else { self.boot_id.as_str() };
-        self.mark = Mark::store(&self.directory, unused, segment, boot)?;
+        let boot_id = if self.given_up.gone { String::new() } else { self.boot_id.clone() };
+        let mark = Mark { unused: unused.min(SEQUENCE_MAX), segment, boot_id, noted: self.mark.noted };
+        mark.store(&self.directory)?;
+        self.mark = mark;
         Ok(())
     }
 

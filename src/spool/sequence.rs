@@ -25,6 +25,9 @@ pub(super) struct Mark {
     pub(super) segment: u64,
     /// The boot in which it was written; empty while numbers were used that stand in no file.
     pub(super) boot_id: String,
+    /// Of every record with a lower number the spool says that it was dropped, where it was; 0: not known.
+    #[serde(default)]
+    pub(super) noted: u64,
 }
 
 impl Mark {
@@ -35,17 +38,10 @@ impl Mark {
     }
 
     /// Stores a mark.
-    pub(super) fn store(
-        directory: &Directory,
-        unused: u64,
-        segment: u64,
-        boot: &str,
-    ) -> Result<Self, SpoolError> {
-        let mark = Self { unused, segment, boot_id: boot.to_owned() };
-        let mut content = serde_json::to_vec(&mark).map_err(|source| SpoolError::Encode { source })?;
+    pub(super) fn store(&self, directory: &Directory) -> Result<(), SpoolError> {
+        let mut content = serde_json::to_vec(self).map_err(|source| SpoolError::Encode { source })?;
         content.push(b'\n');
-        directory.replace(NAME, &content)?;
-        Ok(mark)
+        directory.replace(NAME, &content)
     }
 
     /// Whether the newest segment on disk can be trusted to be the newest ever and to hold all that was ever read

@@ -10,10 +10,12 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::active::Active;
+use super::age::Steady;
 use super::directory::Directory;
 use super::error::SpoolError;
 use super::lines::sha256_hex;
 use super::lock::Lock;
+use super::reserve::{Reserve, no_room};
 use super::room::Drops;
 use super::salvage::{GivenUp, lines_within};
 use super::segment::{self, Position};
@@ -51,6 +53,8 @@ pub struct Appended {
     pub dropped: u64,
     /// Lines that a failed write left torn (`Loss::SpoolTorn`); their records were written again.
     pub torn: u64,
+    /// Segments that somebody else has removed (`Loss::SpoolRemoved`).
+    pub removed: u64,
 }
 
 /// How much is stored.
@@ -104,6 +108,12 @@ pub struct Writer {
     pub(super) given_up: GivenUp,
     pub(super) active: Active,
     pub(super) tally: Appended,
+    pub(super) reserve: Reserve,
+    /// Room is short.
+    pub(super) short: bool,
+    pub(super) steady: Steady,
+    /// When it is to be looked after again, in nanoseconds after the boot.
+    pub(super) next_tending_ns: u64,
 }
 
 impl Writer {
@@ -116,10 +126,15 @@ impl Writer {
     /// name), or by a call without records. [`SpoolError::Backlog`]: too many wait already; the records of this call
     /// that were not waiting were not taken.
     pub fn append(&mut self, records: &mut [Record]) -> Result<Appended, SpoolError> {
+        self.tend_if_due()?;
         let fresh = records.iter().filter(|record| !self.waits(record)).count();
         if !self.pending.is_empty() && self.pending.len() + fresh > BACKLOG && self.commit(true).is_err() {
             let (path, kept) = (self.directory.path().to_owned(), self.pending.len());
             return Err(SpoolError::Backlog { path, kept });
+        }
+        if fresh > 0 && self.next.saturating_add(fresh as u64) > segment::SEQUENCE_MAX {
+            let path = self.directory.path().to_owned();
+            return Err(SpoolError::Exhausted { path, highest: self.next - 1 });
         }
         for record in records.iter_mut() {
             if !self.waits(record) {
@@ -196,10 +211,12 @@ impl Writer {
             let Err(source) = self.write_group() else { continue };
             let (path, kept) = (self.directory.path().to_owned(), self.pending.len());
             if no_room(&source) {
-                if self.drop_oldest("no space left on device").is_none() {
-                    return Err(SpoolError::Full { path, kept });
+                if self.drop_oldest("no space left on device").is_some()
+                    || self.reserve.give_up(&self.directory)
+                {
+                    continue;
                 }
-                continue;
+                return Err(SpoolError::Full { path, kept });
             }
             failures += 1;
             if failures == 2 {
@@ -274,6 +291,7 @@ impl Writer {
         if self.current.as_ref().is_some_and(|open| removed(&open.file)) {
             // What is written there is lost.
             self.current = None;
+            self.tally.removed += 1;
         }
         if let Some(open) = &self.current {
             let size = self.pending.front().map_or(0, |line| line.bytes.len() as u64);
@@ -306,9 +324,7 @@ impl Writer {
         let file = match self.directory.append(&name, true) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // The whole directory was removed.
-                self.directory = Directory::create(self.directory.path()).map_err(io::Error::other)?;
-                self.lock = Lock::take(&self.directory).map_err(io::Error::other)?;
-                self.closed.clear();
+                self.come_back().map_err(io::Error::other)?;
                 self.directory.append(&name, true)?
             }
             opened => opened?,
@@ -331,13 +347,8 @@ impl Drop for Writer {
     }
 }
 
-/// Whether it failed because there is no room: no block, no inode, no quota.
-fn no_room(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
 /// Whether somebody has unlinked an open file.
-fn removed(file: &File) -> bool {
+pub(super) fn removed(file: &File) -> bool {
     file.metadata().is_ok_and(|status| status.nlink() == 0)
 }
 

@@ -44,6 +44,8 @@ pub enum Count {
     Incidents,
     /// Records written to the spool.
     Records,
+    /// Times that the spool could not be written; the records wait.
+    SpoolRefusals,
     /// Records handed to syslog.
     SyslogSent,
     /// Times that syslog could not be reached.
@@ -70,7 +72,7 @@ pub enum Count {
 
 impl Count {
     /// All of them, in the order of the counters.
-    pub const ALL: [Count; 28] = [
+    pub const ALL: [Count; 29] = [
         Count::Execs,
         Count::Forks,
         Count::Exits,
@@ -88,6 +90,7 @@ impl Count {
         Count::Allowed,
         Count::Incidents,
         Count::Records,
+        Count::SpoolRefusals,
         Count::SyslogSent,
         Count::SyslogFailures,
         Count::RealtimeYields,
@@ -121,6 +124,7 @@ impl Count {
             Self::Allowed => "allowed",
             Self::Incidents => "incidents",
             Self::Records => "records",
+            Self::SpoolRefusals => "spool_refusals",
             Self::SyslogSent => "syslog_sent",
             Self::SyslogFailures => "syslog_failures",
             Self::RealtimeYields => "realtime_yields",

@@ -40,6 +40,8 @@ pub enum Count {
     OneWay,
     /// Commands excused by an allow rule.
     Allowed,
+    /// Findings withdrawn, because it came out later that an allow rule excuses them.
+    Withdrawn,
     /// Incidents opened.
     Incidents,
     /// Records written to the spool.
@@ -88,6 +90,7 @@ impl Count {
         Count::Sweeps,
         Count::OneWay,
         Count::Allowed,
+        Count::Withdrawn,
         Count::Incidents,
         Count::Records,
         Count::SpoolRefusals,
@@ -122,6 +125,7 @@ impl Count {
             Self::Sweeps => "sweeps",
             Self::OneWay => "one_way",
             Self::Allowed => "allowed",
+            Self::Withdrawn => "withdrawn",
             Self::Incidents => "incidents",
             Self::Records => "records",
             Self::SpoolRefusals => "spool_refusals",

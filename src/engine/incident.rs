@@ -87,6 +87,7 @@ pub struct Incident {
     pub listed_ns: Option<u64>,
     last_issue_ns: Option<u64>,
     ends_at_ns: Option<u64>,
+    excused_by: Option<(String, String)>,
 }
 
 impl Incident {
@@ -122,6 +123,7 @@ impl Incident {
             listed_ns: None,
             last_issue_ns: None,
             ends_at_ns: None,
+            excused_by: None,
         }
     }
 
@@ -148,8 +150,9 @@ impl Incident {
     /// A command ran on the tether.
     pub fn join(&mut self, look: &Arc<Look>) {
         self.state = State::Active;
-        self.ends_at_ns = None;
         self.last_seen = look.at;
+        // Who is known to be gone does not enter.
+        self.ends_unless_alive(look.at);
         if self.restored.known.contains(&look.key) && look.key.start.0 > 0 {
             return;
         }
@@ -215,13 +218,28 @@ impl Incident {
         self.subject.key == look.key
     }
 
+    /// A living process is on the tether, a new one or one that was thought to have left.
+    pub fn enter(&mut self) {
+        self.alive += 1;
+        self.ends_at_ns = None;
+        if self.state != State::Active {
+            self.state = State::Active;
+            self.dirty = true;
+        }
+    }
+
     /// One process on the tether has ended.
     pub fn leave(&mut self, at: Moment) {
         self.alive = self.alive.saturating_sub(1);
         if self.alive == 0 && self.state == State::Active {
             self.last_seen = at;
-            self.ends_at_ns = Some(at.mono_ns.saturating_add(LINGER_NS));
+            self.ends_unless_alive(at);
         }
+    }
+
+    /// Without processes it lingers, and ends.
+    fn ends_unless_alive(&mut self, at: Moment) {
+        self.ends_at_ns = (self.alive == 0).then(|| at.mono_ns.saturating_add(LINGER_NS));
     }
 
     /// When there will be something to report, in nanoseconds of the monotonic clock.
@@ -256,6 +274,13 @@ impl Incident {
         self.snapshot()
     }
 
+    /// Takes it back: this rule excuses it, for this reason.
+    pub fn withdraw(&mut self, rule: String, reason: String) -> Detection {
+        self.state = State::Inactive;
+        self.excused_by = Some((rule, reason));
+        self.snapshot()
+    }
+
     /// Whether it ended at least `ns` ago.
     pub fn ended_before(&self, now: Moment, ns: u64) -> bool {
         self.state == State::Inactive && now.since(self.last_seen) > ns
@@ -286,6 +311,7 @@ impl Incident {
             observations: self.observations,
             first_seen: self.first_seen,
             last_seen: self.last_seen,
+            excused_by: self.excused_by.clone(),
             restored_processes: self.restored.processes.clone(),
             restored_timeline: self.restored.timeline.clone(),
         }

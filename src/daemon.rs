@@ -6,6 +6,7 @@
 //! (enrich and spool), `deliver` for each destination, `control`; the main thread
 //! waits for signals and looks after the others once a second.
 
+pub mod allowance;
 pub mod control;
 pub mod destinations;
 pub mod engine_thread;
@@ -15,6 +16,8 @@ pub mod judge;
 pub mod lookout;
 pub mod metrics;
 pub mod oplog;
+pub mod pressure;
+pub mod queue;
 pub mod record_thread;
 pub mod relay_thread;
 pub mod restore;
@@ -33,11 +36,13 @@ use signal_hook::iterator::Signals;
 
 use crate::config::Config;
 use crate::config::rules_dir::read_rules;
+use crate::daemon::allowance::Allowance;
 use crate::daemon::engine_thread::{EngineOrder, EngineWires};
 use crate::daemon::error::DaemonError;
 use crate::daemon::judge::Judge;
 use crate::daemon::lookout::Lookout;
-use crate::daemon::record_thread::{RecordThread, Work};
+use crate::daemon::queue::{Giver, Work, queue};
+use crate::daemon::record_thread::RecordThread;
 use crate::daemon::relay_thread::RelayThread;
 use crate::daemon::status::Board;
 use crate::deliver::Deliveries;
@@ -57,6 +62,7 @@ use crate::sensor::sweep::{self, SweepRequest, SweepWires};
 use crate::sensor::wires::Wires;
 use crate::spool::writer::Writer;
 use crate::stats::{Count, Stats};
+use crate::sys::clock;
 use crate::sys::limits::raise_descriptors;
 
 /// Descriptors wanted: suspects and what waits to be read hold some.
@@ -69,8 +75,6 @@ const SUSPECTS_MAX: usize = 2048;
 const RECENT_MAX: usize = 32_768;
 /// Orders from the engine to the sensor.
 const ORDERS_MAX: usize = 65_536;
-/// Detections between the engine and the spool.
-const WORK_MAX: usize = 1024;
 
 /// What the command line says about a run.
 #[derive(Clone, Debug, Default)]
@@ -108,7 +112,7 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let (events_in, events) = bounded(EVENTS_MAX);
     let (orders_in, orders) = bounded(ORDERS_MAX);
     let (sweeps_in, sweeps) = bounded(1);
-    let (work_in, work) = bounded(WORK_MAX);
+    let (work_in, work) = queue();
     let (engine_orders_in, engine_orders) = bounded(4);
 
     let held = Arc::new(HeldLooks::default());
@@ -143,9 +147,11 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
         Deliveries::start(config.destinations(), &config.spool.directory, enricher.node_name(), &stats)
             .map_err(DaemonError::Thread)?;
     board.set_deliveries(deliveries.progress());
-    let record_thread = RecordThread { writer, enricher, stats: stats.clone(), board: board.clone() }
-        .spawn(work, deliveries.news(), leftovers, opened, screen::Screen::new(options.quiet))
-        .map_err(DaemonError::Thread)?;
+    let allowance = Allowance::of(config.spool.max_bytes, clock::now().mono_ns);
+    let record_thread =
+        RecordThread { writer, enricher, stats: stats.clone(), board: board.clone(), allowance }
+            .spawn(work, deliveries.news(), leftovers, opened, screen::Screen::new(options.quiet))
+            .map_err(DaemonError::Thread)?;
     let mount_namespace = lookout::host_mount_namespace();
     let relay_thread = RelayThread { judge, board: board.clone(), events: events_in.clone(), recent }
         .spawn(suspects)
@@ -205,7 +211,7 @@ fn watch(
     mut config: Config,
     options: &RunOptions,
     (mut lookout, mut hold): (Lookout, Hold),
-    work: &crossbeam_channel::Sender<Work>,
+    work: &Giver,
     engine: &crossbeam_channel::Sender<EngineOrder>,
     sweeps: &crossbeam_channel::Sender<SweepRequest>,
     catalog: &InForce,
@@ -227,7 +233,7 @@ fn watch(
                 hold.tick();
                 let losses = lookout.new_losses();
                 if !losses.is_empty() {
-                    let _ = work.try_send(Work::Losses(losses));
+                    work.give(Work::Losses(losses));
                 }
                 metrics::write(&config.control.metrics_file, board);
                 since_sweep += 1;

@@ -46,6 +46,8 @@ pub enum Count {
     Incidents,
     /// Records written to the spool.
     Records,
+    /// Times that the spool could not be written; the records wait.
+    SpoolRefusals,
     /// Records handed to syslog.
     SyslogSent,
     /// Times that syslog could not be reached.
@@ -72,7 +74,7 @@ pub enum Count {
 
 impl Count {
     /// All of them, in the order of the counters.
-    pub const ALL: [Count; 29] = [
+    pub const ALL: [Count; 30] = [
         Count::Execs,
         Count::Forks,
         Count::Exits,
@@ -91,6 +93,7 @@ impl Count {
         Count::Withdrawn,
         Count::Incidents,
         Count::Records,
+        Count::SpoolRefusals,
         Count::SyslogSent,
         Count::SyslogFailures,
         Count::RealtimeYields,
@@ -125,6 +128,7 @@ impl Count {
             Self::Withdrawn => "withdrawn",
             Self::Incidents => "incidents",
             Self::Records => "records",
+            Self::SpoolRefusals => "spool_refusals",
             Self::SyslogSent => "syslog_sent",
             Self::SyslogFailures => "syslog_failures",
             Self::RealtimeYields => "realtime_yields",

@@ -21,12 +21,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use records::{BOOT, NOW, record, record_with_names, spooled};
 use serde_json::{Value, json};
+use tetherd::daemon::pressure::Pressure;
 use tetherd::enrich::{EnrichSettings, Enricher, MetadataSettings};
 use tetherd::host::reader::Reader;
 use tetherd::model::finding::{CATEGORY_LOSS, LINE_MAX, Record, property};
 use tetherd::model::ids::Pid;
 use tetherd::model::look::{Cause, Observation};
 use tetherd::model::socket::SocketLookup;
+use tetherd::spool::level::Level;
 use tetherd::spool::record::observation;
 use tetherd::spool::settings::SpoolSettings;
 
@@ -422,6 +424,8 @@ fn every_line_is_the_apis_and_the_schemas() {
         (property::EVIDENCE.to_owned(), json!(["12 kernel_overflow"])),
     ]);
     records.push(observation(CATEGORY_LOSS, "Something may have been missed.", losses, NOW, BOOT));
+    let pressure = Pressure::default().see(Level::Emergency, NOW).unwrap();
+    records.push(pressure.record(NOW, BOOT));
     let mut lines = spooled(&scratch.path().join("all"), &mut records, SpoolSettings::default());
 
     // A spool so small that it has to drop records says so in one.

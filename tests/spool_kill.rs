@@ -25,6 +25,8 @@ fn settings(dir: &Path) -> SpoolSettings {
         segment_hours: 24,
         max_bytes: 1 << 40,
         min_free_bytes: 0,
+        max_days: 0,
+        reserve_bytes: 0,
     }
 }
 

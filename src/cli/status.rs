@@ -95,11 +95,13 @@ fn words(status: &Value) -> String {
         get("/counts/one_way")
     ));
     text.push_str(&format!(
-        "spool    {}: {} segments, {} bytes, next record {}\n",
+        "spool    {} {}: {} segments, {} bytes, next record {}, {} wait\n",
+        get("/spool/level"),
         get("/spool/directory"),
         get("/spool/segments"),
         get("/spool/bytes"),
-        get("/spool/next_sequence")
+        get("/spool/next_sequence"),
+        get("/spool/waiting")
     ));
     for destination in status.get("deliver").and_then(Value::as_array).into_iter().flatten() {
         text.push_str(&delivery(destination));

@@ -425,6 +425,22 @@ pub const KEYS: &[Key] = &[
         shown,
         spool.min_free_bytes
     ),
+    key!(
+        "spool.max_days",
+        "segments whose newest record is older than this many days are dropped; 0: age drops none",
+        "0 to 36500",
+        number!(0..=36_500, u64),
+        shown,
+        spool.max_days
+    ),
+    key!(
+        "spool.reserve_bytes",
+        "room kept for the moment when there is none, at most a sixteenth of the filesystem; 0: none is",
+        "0 to 1GiB",
+        bytes!(0..=1 << 30, u64),
+        shown,
+        spool.reserve_bytes
+    ),
     key!("syslog.enabled", "send findings to syslog", "true or false", flag, shown, syslog.enabled),
     key!(
         "syslog.path",

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, never, select};
 
-use crate::daemon::record_thread::Work;
+use crate::daemon::queue::{Giver, Work};
 use crate::daemon::status::Board;
 use crate::engine::policy::RuleSet;
 use crate::engine::settings::EngineSettings;
@@ -53,7 +53,7 @@ pub struct EngineWires {
     /// Orders, to the sensor.
     pub orders: Sender<FollowOrder>,
     /// Detections, to the record thread.
-    pub work: Sender<Work>,
+    pub work: Giver,
     /// Orders, from the main thread.
     pub commands: Receiver<EngineOrder>,
     /// Sizes are shown here.
@@ -113,7 +113,7 @@ pub fn spawn(
             engine.hurry(wires.events.len() > BACKLOG);
             let (at_ns, quiet) = (event.at().mono_ns, matches!(event, Event::Tick { .. }));
             for detection in engine.handle(event, &host) {
-                let _ = wires.work.send(Work::Detection(Box::new(detection)));
+                wires.work.give(Work::Detection(Box::new(detection)));
             }
             // When a burst is over there is a tick.
             if quiet || at_ns.saturating_sub(shown_ns) >= SHOW_NS {
@@ -124,7 +124,7 @@ pub fn spawn(
                 && clock::now().mono_ns.saturating_sub(swept_ns) >= CLAIM_NS
             {
                 unclaimed = Unclaimed::Told;
-                let _ = wires.work.send(Work::Unclaimed(engine.take_unclaimed()));
+                wires.work.give(Work::Unclaimed(engine.take_unclaimed()));
             }
             pass_on(&mut engine, &stats, &wires);
         }

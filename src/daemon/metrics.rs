@@ -43,6 +43,12 @@ pub fn text(board: &Board) -> String {
         ("tetherd_incidents_open", "Incidents that go on.", "/engine/incidents_open"),
         ("tetherd_processes_followed", "Processes that are followed.", "/engine/processes"),
         ("tetherd_spool_bytes", "Bytes in the spool.", "/spool/bytes"),
+        (
+            "tetherd_spool_level",
+            "How hard pressed the spool is: 0 ok, 1 warn, 2 emergency, 3 full.",
+            "/spool/level_number",
+        ),
+        ("tetherd_spool_waiting", "Records that wait for the disk.", "/spool/waiting"),
         ("tetherd_spool_next_sequence", "The next record's number.", "/spool/next_sequence"),
         (
             "tetherd_canary_age_seconds",

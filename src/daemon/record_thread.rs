@@ -1,25 +1,26 @@
 //! The record thread: context, then the disk.
 //!
 //! Owns: turning detections into records and storing them, many with one fdatasync where many come at once, and trying
-//! again where the disk refuses. Must not own: the spool's format, the context. A finding exists when it is on disk;
-//! only then are the destinations and the screen told.
+//! again where the disk refuses. Must not own: the spool's format, the context, what gives way to what (`queue`). A
+//! finding exists when it is on disk; only then are the destinations and the screen told.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
-
+use crate::daemon::allowance::Allowance;
+use crate::daemon::pressure::Pressure;
+use crate::daemon::queue::{Batch, Taker, Taking, Work};
 use crate::daemon::restore::{Leftovers, ended};
 use crate::daemon::screen::Screen;
 use crate::daemon::status::Board;
 use crate::deliver::News;
 use crate::enrich::Enricher;
-use crate::model::detection::Detection;
+use crate::model::detection::State;
 use crate::model::finding::{CATEGORY_LOSS, Record, property};
-use crate::model::ids::FindingId;
 use crate::model::loss::Loss;
+use crate::spool::level::Level;
 use crate::spool::record::observation;
 use crate::spool::writer::{OpenReport, Writer};
 use crate::stats::{Count, Stats};
@@ -29,17 +30,8 @@ use crate::sys::clock;
 const BATCH_MAX: usize = 64;
 /// How long to wait before a refused write is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// What is to be recorded.
-#[derive(Debug)]
-pub enum Work {
-    /// An incident as it stands.
-    Detection(Box<Detection>),
-    /// Incidents of before that no living process takes up.
-    Unclaimed(Vec<FindingId>),
-    /// What was lost since the last report.
-    Losses(Vec<(Loss, u64)>),
-}
+/// How often the spool is looked after where there is nothing to record.
+const TEND: Duration = Duration::from_secs(5);
 
 /// The thread's parts.
 #[derive(Debug)]
@@ -52,55 +44,94 @@ pub struct RecordThread {
     pub stats: Arc<Stats>,
     /// The board.
     pub board: Arc<Board>,
+    /// What later records of incidents may take.
+    pub allowance: Allowance,
+}
+
+/// What the thread remembers from one batch to the next.
+#[derive(Debug, Default)]
+struct Course {
+    leftovers: Leftovers,
+    pressure: Pressure,
+    /// Numbered, and not yet durable: the writer keeps them and writes them before all others.
+    waiting: Vec<Record>,
+    /// The disk refuses.
+    troubled: bool,
 }
 
 impl RecordThread {
-    /// Starts the thread. It ends when the last sender of work is gone and everything is stored.
+    /// Starts the thread. It ends when the last giver of work is gone and everything is stored, or cannot be.
     pub fn spawn(
         mut self,
-        work: Receiver<Work>,
+        work: Taker,
         news: News,
-        mut leftovers: Leftovers,
+        leftovers: Leftovers,
         opened: OpenReport,
         screen: Screen,
     ) -> std::io::Result<JoinHandle<()>> {
         self.stats.lose(Loss::SpoolTorn, opened.torn);
+        let mut course = Course { leftovers, ..Course::default() };
         std::thread::Builder::new().name("record".into()).spawn(move || {
-            let mut troubled = false;
             loop {
-                let first = if troubled { work.recv_timeout(RETRY) } else { work.recv().map_err(Into::into) };
-                let over = matches!(first, Err(RecvTimeoutError::Disconnected));
-                let batch = first.into_iter().chain(work.try_iter().take(BATCH_MAX - 1));
+                let batch = self.take(&work, &course);
                 let mut records: Vec<Record> = Vec::new();
-                for item in batch {
-                    self.turn(item, &mut leftovers, &mut records);
-                }
-                troubled = !self.store(&mut records, troubled);
-                if !troubled {
-                    records.iter().for_each(|record| screen.show(record));
+                let later = self.turn_all(batch.work, batch.hurry, &mut course.leftovers, &mut records);
+                records.extend(self.told(&mut course.pressure));
+                let stored = self.store(&mut course, records, later, &screen);
+                work.refuse(course.troubled);
+                self.stats.lose(Loss::SpoolWrite, work.lost());
+                self.show(&work);
+                if stored > 0 {
                     news.tell();
                 }
-                if over {
+                if batch.over {
                     break;
                 }
             }
+            self.finish(&work);
         })
     }
 
-    fn turn(&mut self, work: Work, leftovers: &mut Leftovers, records: &mut Vec<Record>) {
-        let now = clock::now();
-        match work {
-            Work::Detection(detection) => {
-                leftovers.remove(&detection.id);
-                let mut record = self.enricher.record(&detection, now);
-                let again = self.enricher.relate(&mut record, now);
-                records.push(record);
-                records.extend(again);
-            }
-            // By now every incident that goes on has been detected again: the rest has ended.
-            Work::Unclaimed(_) => records.extend(leftovers.drain().map(|(_, record)| ended(record, now))),
-            Work::Losses(losses) => records.push(self.loss_record(&losses)),
+    /// What is to be recorded now. While the disk refuses, nothing more: it would only wait elsewhere.
+    fn take(&mut self, work: &Taker, course: &Course) -> Batch {
+        if course.troubled {
+            return Batch { over: work.wait(RETRY), ..Batch::default() };
         }
+        let spare = self.allowance.is_left(clock::now().mono_ns) && self.writer.level() < Level::Emergency;
+        let taking = if spare { Taking::Everything } else { Taking::FirstAndLast };
+        work.take(BATCH_MAX, taking, Some(Instant::now() + TEND))
+    }
+
+    /// Makes records; how many of them are later ones of an incident that goes on.
+    fn turn_all(
+        &mut self,
+        work: Vec<(Work, bool)>,
+        hurry: bool,
+        leftovers: &mut Leftovers,
+        records: &mut Vec<Record>,
+    ) -> usize {
+        let mut count = 0;
+        for (work, later) in work {
+            let now = clock::now();
+            match work {
+                Work::Detection(detection) => {
+                    count += usize::from(later && detection.state == State::Active);
+                    leftovers.remove(&detection.id);
+                    self.enricher.hurry(hurry);
+                    let mut record = self.enricher.record(&detection, now);
+                    let again = self.enricher.relate(&mut record, now);
+                    records.push(record);
+                    // The new record names them in any case.
+                    if !hurry && self.writer.level() < Level::Emergency {
+                        records.extend(again);
+                    }
+                }
+                // By now every incident that goes on has been detected again: the rest has ended.
+                Work::Unclaimed(_) => records.extend(leftovers.drain().map(|(_, record)| ended(record, now))),
+                Work::Losses(losses) => records.push(self.loss_record(&losses)),
+            }
+        }
+        count
     }
 
     fn loss_record(&self, losses: &[(Loss, u64)]) -> Record {
@@ -116,29 +147,70 @@ impl RecordThread {
         observation(CATEGORY_LOSS, &description, properties, clock::now(), self.board.boot_id())
     }
 
-    /// Whether everything is on disk. The writer keeps what could not be written.
-    fn store(&mut self, records: &mut [Record], troubled: bool) -> bool {
-        let outcome = self.writer.append(records);
+    /// Says that the level has changed. What cannot be written now is not made: the record of the change back says it.
+    fn told(&self, pressure: &mut Pressure) -> Option<Record> {
+        let now = clock::now();
+        let change = pressure.see(self.writer.level(), now)?;
+        change.say();
+        (change.to < Level::Full).then(|| change.record(now, self.board.boot_id()))
+    }
+
+    /// How many records were stored. The writer keeps what could not be written.
+    fn store(&mut self, course: &mut Course, mut records: Vec<Record>, later: usize, screen: &Screen) -> u64 {
+        let before = self.writer.usage().bytes;
+        let outcome = self.writer.append(&mut records);
         let usage = self.writer.usage();
         self.board.set_spool(self.writer.next_sequence(), usage.segments, usage.bytes);
+        if later > 0 {
+            let share = usage.bytes.saturating_sub(before) / records.len().max(1) as u64;
+            self.allowance.spend(share.saturating_mul(later as u64));
+        }
+        let taken = |record: &Record| record.sequence() > 0;
+        let refused = records.iter().filter(|record| !taken(record)).count();
+        self.stats.lose(Loss::SpoolWrite, if outcome.is_err() { refused as u64 } else { 0 });
+        course.waiting.extend(records.into_iter().filter(taken));
         match outcome {
             Ok(done) => {
-                self.stats.add(Count::Records, records.len() as u64);
+                self.stats.add(Count::Records, course.waiting.len() as u64);
                 self.stats.lose(Loss::RecordShortened, done.shortened);
                 self.stats.lose(Loss::SpoolDropped, done.dropped);
                 self.stats.lose(Loss::SpoolTorn, done.torn);
-                if troubled {
+                self.stats.lose(Loss::SpoolRemoved, done.removed);
+                if done.removed > 0 {
+                    log::error!(
+                        "spool: {} segments were removed by somebody else; records go on in new ones",
+                        done.removed
+                    );
+                }
+                if std::mem::take(&mut course.troubled) {
                     log::info!("spool: findings are stored again");
                 }
-                true
+                course.waiting.iter().for_each(|record| screen.show(record));
+                course.waiting.drain(..).count() as u64
             }
             Err(error) => {
-                self.stats.lose(Loss::SpoolWrite, records.len().max(1) as u64);
-                if !troubled {
+                self.stats.count(Count::SpoolRefusals);
+                if !std::mem::replace(&mut course.troubled, true) {
                     log::error!("spool: {error}");
                 }
-                false
+                0
             }
+        }
+    }
+
+    fn show(&self, work: &Taker) {
+        let (first, later) = work.len();
+        let waiting = self.writer.usage().waiting + first as u64;
+        self.board.set_pressure(self.writer.level(), waiting, later as u64);
+    }
+
+    /// At the end: what could not be stored is lost.
+    fn finish(&self, work: &Taker) {
+        let (first, later) = work.len();
+        let lost = self.writer.usage().waiting + (first + later) as u64;
+        if lost > 0 {
+            self.stats.lose(Loss::SpoolWrite, lost);
+            log::error!("spool: {lost} records could not be stored before the stop");
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::model::loss::Loss;
 use crate::sensor::connector::EVENT_CHARGE;
 use crate::sensor::hold_state::HoldState;
 use crate::sensor::shared::Shared;
+use crate::spool::level::Level;
 use crate::stats::{Count, Stats};
 use crate::sys::clock;
 
@@ -36,6 +37,8 @@ pub struct Board {
     next_sequence: AtomicU64,
     segments: AtomicU64,
     spool_bytes: AtomicU64,
+    /// The level's place in `Level::ALL`, records that wait for the disk, later records that are held back.
+    pressure: [AtomicU64; 3],
     sensor: RwLock<Option<Arc<Shared>>>,
     rules: RwLock<Arc<RuleSet>>,
     hold: RwLock<Option<Arc<HoldState>>>,
@@ -60,6 +63,7 @@ impl Board {
             next_sequence: AtomicU64::new(0),
             segments: AtomicU64::new(0),
             spool_bytes: AtomicU64::new(0),
+            pressure: Default::default(),
             sensor: RwLock::new(None),
             rules: RwLock::new(Arc::new(RuleSet::default())),
             hold: RwLock::new(None),
@@ -157,6 +161,12 @@ impl Board {
         self.spool_bytes.store(bytes, Ordering::Relaxed);
     }
 
+    /// The spool's level, records that wait for the disk, later records of incidents that are held back.
+    pub fn set_pressure(&self, level: Level, waiting: u64, held_back: u64) {
+        let values = [level as u64, waiting, held_back];
+        self.pressure.iter().zip(values).for_each(|(cell, value)| cell.store(value, Ordering::Relaxed));
+    }
+
     /// Everything, as `tetherd status --json` gives it.
     pub fn json(&self) -> Value {
         let now = clock::now();
@@ -168,6 +178,7 @@ impl Board {
         let sensor = self.sensor.read().ok().and_then(|slot| slot.clone());
         let buffer = sensor.as_ref().map_or(0, |sensor| load(&sensor.receive_buffer));
         let canary_age = now.mono_ns.saturating_sub(load(&self.canary_mono_ns)) / SECOND;
+        let [level, waiting, held_back] = &self.pressure;
         let hits: Map<String, Value> = self.rules.read().map_or_else(
             |_| Map::new(),
             |rules| rules.hits().map(|(name, hits)| (name.to_owned(), hits.into())).collect(),
@@ -200,6 +211,10 @@ impl Board {
                 "next_sequence": load(&self.next_sequence),
                 "segments": load(&self.segments),
                 "bytes": load(&self.spool_bytes),
+                "level": Level::ALL.get(load(level) as usize).map_or("?", |level| level.name()),
+                "level_number": load(level),
+                "waiting": load(waiting),
+                "held_back": load(held_back),
             },
             "syslog": { "enabled": self.syslog.0, "path": self.syslog.1 },
             "deliver": destinations::json(self),

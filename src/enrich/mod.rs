@@ -65,6 +65,7 @@ pub struct Enricher {
     boot_id: String,
     host: Namespaces,
     wait: Duration,
+    hurries: bool,
     digests: Digests,
     users: Users,
     runtimes: Runtimes,
@@ -112,6 +113,7 @@ impl Enricher {
             boot_id,
             host,
             wait: Duration::from_millis(settings.digest_wait_ms),
+            hurries: false,
             digests: Digests::new(settings.digest, settings.digest_max_bytes),
             users: Users::new(host.mnt),
             runtimes: Runtimes::new(settings.metadata.clone()),
@@ -123,6 +125,11 @@ impl Enricher {
             resource_named: !settings.resource_name.is_empty(),
             node: Node::new(settings),
         }
+    }
+
+    /// Whether there is no time to wait for anything now: what is not known by itself is left out.
+    pub fn hurry(&mut self, hurry: bool) {
+        self.hurries = hurry;
     }
 
     /// Copies of executables go below this spool, if they are switched on.
@@ -143,7 +150,7 @@ impl Enricher {
     /// The record of an incident as it stands. Waits at most `digest_wait_ms`. `Sequence` and
     /// `Previous_Record_Sha256` are the spool's to add, and a record too long for a line is the spool's to shorten.
     pub fn record(&mut self, detection: &Detection, now: Moment) -> Record {
-        let deadline = Instant::now() + self.wait;
+        let deadline = Instant::now() + if self.hurries { Duration::ZERO } else { self.wait };
         let subject = &detection.subject;
         let mut status = Status::default();
         match self.cloud.known() {

@@ -20,6 +20,8 @@ pub const CATEGORY: &str = "Execution: Possible Remote Command Execution Detecte
 pub const CATEGORY_DROPPED: &str = "Tetherd: Findings Dropped";
 /// The category of the record that says that something may have been missed.
 pub const CATEGORY_LOSS: &str = "Tetherd: Coverage Lost";
+/// The category of the record that says how hard pressed the spool is.
+pub const CATEGORY_PRESSURE: &str = "Tetherd: Spool Pressure";
 /// The version of the set of `sourceProperties`.
 pub const SCHEMA_VERSION: &str = "1";
 /// The longest line, in bytes without its newline: forwarders stop at 32 KiB.

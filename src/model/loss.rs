@@ -59,6 +59,8 @@ pub enum Loss {
     SpoolWrite,
     /// Records were dropped from the spool to make room.
     SpoolDropped,
+    /// A segment of the spool was removed by somebody else while the daemon ran.
+    SpoolRemoved,
     /// A torn or damaged line was found in the spool.
     SpoolTorn,
     /// A record was larger than a line may be, and was shortened.
@@ -69,7 +71,7 @@ pub enum Loss {
 
 impl Loss {
     /// All of them, in the order of the counters.
-    pub const ALL: [Loss; 29] = [
+    pub const ALL: [Loss; 30] = [
         Loss::KernelOverflow,
         Loss::SequenceGap,
         Loss::SensorDeaf,
@@ -96,6 +98,7 @@ impl Loss {
         Loss::MarkRefused,
         Loss::SpoolWrite,
         Loss::SpoolDropped,
+        Loss::SpoolRemoved,
         Loss::SpoolTorn,
         Loss::RecordShortened,
         Loss::DeliverySkipped,
@@ -135,6 +138,7 @@ impl Loss {
             Self::MarkRefused => "mark_refused",
             Self::SpoolWrite => "spool_write",
             Self::SpoolDropped => "spool_dropped",
+            Self::SpoolRemoved => "spool_removed",
             Self::SpoolTorn => "spool_torn",
             Self::RecordShortened => "record_shortened",
             Self::DeliverySkipped => "delivery_skipped",
@@ -188,6 +192,7 @@ impl Loss {
             Self::MarkRefused => "a filesystem could not be marked; its programs are not held",
             Self::SpoolWrite => "a record could not be written to the spool",
             Self::SpoolDropped => "old records were dropped from the spool to make room",
+            Self::SpoolRemoved => "a segment of the spool was removed by somebody else",
             Self::SpoolTorn => "a torn or damaged line stands in the spool",
             Self::RecordShortened => "a record was longer than a line may be and was shortened",
             Self::DeliverySkipped => {

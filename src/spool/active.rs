@@ -65,6 +65,14 @@ struct GlanceFinding<'a> {
     state: State,
     #[serde(borrow)]
     category: Cow<'a, str>,
+    #[serde(borrow, rename = "sourceProperties")]
+    source_properties: GlanceProperties<'a>,
+}
+
+#[derive(Deserialize)]
+struct GlanceProperties<'a> {
+    #[serde(borrow, rename = "Sequence")]
+    sequence: Cow<'a, str>,
 }
 
 impl Active {
@@ -80,9 +88,17 @@ impl Active {
         Some((stored, known))
     }
 
+    /// The spool's directory was made again: what stood in the old one is gone.
+    pub(super) fn begin_anew(&mut self, directory: &Directory, segments: &[u64]) {
+        *self = Self::default();
+        self.catch_up(directory, segments);
+    }
+
     /// Takes account of what was appended since.
     pub(super) fn catch_up(&mut self, directory: &Directory, segments: &[u64]) {
         let mut last = None;
+        // Lines that were written again after a failed sync come behind lines with higher numbers.
+        let mut highest = 0;
         let begin = self.until;
         for &segment in segments.iter().filter(|&&segment| segment >= begin.segment) {
             let from = if segment == begin.segment { begin.offset } else { 0 };
@@ -98,7 +114,11 @@ impl Active {
                 let Ok(glance) = serde_json::from_slice::<Glance<'_>>(&bytes) else { continue };
                 let finding = glance.finding;
                 let open = finding.category == CATEGORY && finding.state == State::Active;
-                self.note(&finding.name, open, Position { segment, offset });
+                let sequence = finding.source_properties.sequence.parse().unwrap_or(0);
+                if sequence > highest {
+                    highest = sequence;
+                    self.note(&finding.name, open, Position { segment, offset });
+                }
                 self.until = Position { segment, offset: next };
                 self.behind += next - offset;
                 last = Some(bytes);

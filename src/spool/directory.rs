@@ -3,6 +3,7 @@
 //! Owns: opening it safely, and the acts on names in it, all relative to one descriptor. Must not own: what the files
 //! hold.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -14,6 +15,7 @@ use rustix::io::Errno;
 
 use super::error::SpoolError;
 use super::segment;
+use crate::model::clock::SECOND;
 
 /// Mode of every file in the spool.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o640);
@@ -23,6 +25,14 @@ const FILE_MODE: Mode = Mode::from_raw_mode(0o640);
 pub(super) struct Directory {
     fd: OwnedFd,
     path: PathBuf,
+}
+
+/// What a filesystem has, for an unprivileged user.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Space {
+    pub(super) total_bytes: u64,
+    pub(super) free_bytes: u64,
+    pub(super) free_inodes: u64,
 }
 
 /// The numbers in the names of segments.
@@ -108,6 +118,12 @@ impl Directory {
         Ok(names)
     }
 
+    /// The sizes of segments; 0 where one cannot be read.
+    pub(super) fn sizes<'a>(&self, segments: impl IntoIterator<Item = &'a u64>) -> BTreeMap<u64, u64> {
+        let size = |first: u64| self.size_and_time(&segment::name(first)).map_or(0, |(size, _)| size);
+        segments.into_iter().map(|&first| (first, size(first))).collect()
+    }
+
     /// Opens a regular file for reading.
     pub(super) fn read(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -144,10 +160,31 @@ impl Directory {
         Ok(rustix::fs::fsync(&self.fd)?)
     }
 
-    /// Bytes that are free on the filesystem for an unprivileged user.
-    pub(super) fn free_bytes(&self) -> io::Result<u64> {
+    /// What the filesystem has.
+    pub(super) fn space(&self) -> io::Result<Space> {
         let status = rustix::fs::fstatvfs(&self.fd)?;
-        Ok(status.f_bavail.saturating_mul(status.f_frsize))
+        Ok(Space {
+            total_bytes: status.f_blocks.saturating_mul(status.f_frsize),
+            free_bytes: status.f_bavail.saturating_mul(status.f_frsize),
+            // Some filesystems make inodes as they are needed, and say 0 and 0.
+            free_inodes: if status.f_files == 0 { u64::MAX } else { status.f_favail },
+        })
+    }
+
+    /// Whether it is still what its path names. Where that cannot be told, it is.
+    pub(super) fn is_in_place(&self) -> bool {
+        let Ok(own) = rustix::fs::fstat(&self.fd) else { return true };
+        match rustix::fs::lstat(&self.path) {
+            Ok(there) => (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino),
+            Err(errno) => !matches!(errno, Errno::NOENT | Errno::NOTDIR),
+        }
+    }
+
+    /// How many bytes a segment has, and when it was last written (nanoseconds after 1970).
+    pub(super) fn size_and_time(&self, name: &str) -> io::Result<(u64, u64)> {
+        let status = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let (size, seconds) = (u64::try_from(status.st_size), u64::try_from(status.st_mtime));
+        Ok((size.unwrap_or(0), seconds.unwrap_or(0).saturating_mul(SECOND)))
     }
 
     /// The content of a small file; `None` where there is none. At most 4,096 bytes are read.

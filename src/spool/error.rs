@@ -95,6 +95,23 @@ pub enum SpoolError {
         /// Records that wait in the writer.
         kept: usize,
     },
+    /// There are no numbers left.
+    #[error(
+        "the numbers of the spool {} are used up, up to {}; move the spool away, or that file if no tetherd wrote it",
+        .path.display(), super::segment::name(*.highest)
+    )]
+    Exhausted {
+        /// The directory.
+        path: PathBuf,
+        /// The highest number in it.
+        highest: u64,
+    },
+    /// Another spool was put in its place.
+    #[error("another spool was put in the place of {} while this one was written; restart tetherd to take it up", .path.display())]
+    Replaced {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A record could not be written as JSON.
     #[error("a record cannot be written as JSON: {source}; this is an error of tetherd, please report it")]
     Encode {
@@ -135,9 +152,10 @@ impl SpoolError {
             | Self::Full { .. }
             | Self::Write { .. }
             | Self::Backlog { .. }
+            | Self::Replaced { .. }
             | Self::Replace { .. } => Exit::Io,
             Self::Encode { .. } | Self::CursorName => Exit::Software,
-            Self::CursorDamaged { .. } => Exit::Data,
+            Self::CursorDamaged { .. } | Self::Exhausted { .. } => Exit::Data,
         }
     }
 

@@ -20,18 +20,23 @@
 //! missing there.
 
 mod active;
+mod age;
 pub mod cursor;
 mod directory;
 pub mod error;
+pub mod level;
 mod lines;
 mod lock;
 pub mod reader;
 pub mod record;
 mod recover;
+mod reserve;
 mod room;
+mod salvage;
 pub mod segment;
 mod sequence;
 pub mod settings;
 mod shorten;
+mod tend;
 pub mod verify;
 pub mod writer;

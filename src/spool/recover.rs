@@ -3,20 +3,24 @@
 //! Owns: the start: directory, lock, the newest segment's end, the next number, the last hash. Must not own: repair of
 //! older damage; nothing is ever removed or overwritten here.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io::Write;
+use std::collections::VecDeque;
+use std::os::unix::fs::FileExt;
 
 use super::active::{Active, Known};
+use super::age::Steady;
 use super::directory::Directory;
 use super::error::SpoolError;
 use super::lines::{Lines, NO_HASH, Raw, parse, sha256_hex};
 use super::lock::Lock;
+use super::reserve::Reserve;
 use super::room::Drops;
+use super::salvage::{GivenUp, end_line};
 use super::segment;
 use super::sequence::Mark;
 use super::settings::SpoolSettings;
 use super::writer::{Appended, Open, OpenReport, Writer, now};
 use crate::model::clock::parse_rfc3339;
+use crate::model::finding::LINE_MAX;
 
 /// What a segment ends with.
 #[derive(Debug, Default)]
@@ -41,7 +45,7 @@ impl Writer {
     ///
     /// # Errors
     /// A directory that cannot be made, is a symbolic link, may be written by everybody or is read-only; a lock that
-    /// another process holds.
+    /// another process holds; numbers that are used up.
     pub fn open(settings: SpoolSettings, boot_id: &str) -> Result<(Self, OpenReport), SpoolError> {
         let directory = Directory::create(&settings.directory)?;
         let lock = Lock::take(&directory)?;
@@ -49,7 +53,7 @@ impl Writer {
         let mark = Mark::load(&directory).unwrap_or_default();
         let (active, known) = Active::load(&directory).unzip();
         let mut report = OpenReport::default();
-        let mut unterminated = Vec::new();
+        let mut torn = Vec::new();
         let mut current = None;
         let mut last = None;
         let mut next = 1;
@@ -59,12 +63,8 @@ impl Writer {
             report.damaged += tail.damaged;
             if newest && tail.unfinished {
                 report.torn += u64::from(!tail.whole);
-                let ended = directory.append(&segment::name(first), false).and_then(|mut file| {
-                    file.write_all(b"\n")?;
-                    file.sync_data()
-                });
-                if ended.is_err() {
-                    unterminated.push(first);
+                if end_line(&directory, first).is_err() {
+                    torn.push(first);
                 }
             }
             // A segment whose first record was never finished has its number in its name.
@@ -85,6 +85,9 @@ impl Writer {
                 break;
             }
         }
+        // Where a sync failed, an older segment can hold lines with higher numbers: those that were to be written again.
+        let ends = listing.segments.iter().filter_map(|&first| last_number(&directory, first));
+        next = ends.map(|number| number.saturating_add(1)).fold(next, u64::max);
         if !mark.trusts(listing.highest, boot_id) {
             next = next.max(mark.unused);
         }
@@ -98,20 +101,17 @@ impl Writer {
             next = next.max(listing.highest.saturating_add(1));
         }
         let open_first = current.as_ref().map(|open| open.first);
-        let closed: BTreeMap<u64, u64> = listing
-            .segments
-            .iter()
-            .filter(|&&first| Some(first) != open_first)
-            .map(|&first| {
-                let size = directory.read(&segment::name(first)).and_then(|file| file.metadata());
-                (first, size.map_or(0, |status| status.len()))
-            })
-            .collect();
+        let closed = directory.sizes(listing.segments.iter().filter(|&&first| Some(first) != open_first));
+        if next > segment::SEQUENCE_MAX {
+            let path = directory.path().to_owned();
+            return Err(SpoolError::Exhausted { path, highest: next.saturating_sub(1) });
+        }
         report.next = next;
         let mut active = active.unwrap_or_default();
         active.catch_up(&directory, &listing.segments);
         active.store(&directory, false);
-        let writer = Self {
+        let reserve = Reserve::open(&directory, settings.reserve_bytes);
+        let mut writer = Self {
             directory,
             lock,
             settings,
@@ -122,13 +122,36 @@ impl Writer {
             current,
             closed,
             drops: Drops::default(),
-            unterminated,
             // The stored mark may be of another boot: write a new one with the first record.
             mark: Mark { unused: 0, ..mark },
+            given_up: GivenUp::with_torn(torn),
             active,
             tally: Appended::default(),
+            reserve,
+            short: false,
+            steady: Steady::default(),
+            next_tending_ns: 0,
         };
+        if let Ok(space) = writer.directory.space() {
+            writer.measure(space);
+        }
+        writer.note_later(listing.segments.first().copied().unwrap_or(next));
         Ok((writer, report))
+    }
+}
+
+/// The number of the last record of a segment, with or without its newline; `None` where there is none. Of a segment that
+/// does not end in a record, all is read.
+pub(super) fn last_number(directory: &Directory, first: u64) -> Option<u64> {
+    let file = directory.read(&segment::name(first)).ok()?;
+    let length = file.metadata().ok()?.len();
+    let from = length.saturating_sub(LINE_MAX as u64 + 1);
+    let mut bytes = vec![0; usize::try_from(length - from).ok()?];
+    file.read_exact_at(&mut bytes, from).ok()?;
+    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes).rsplit(|&byte| byte == b'\n').next()?;
+    match parse(line) {
+        Some(record) => Some(record.sequence()),
+        None => tail(directory, first, None).last.map(|(number, _)| number),
     }
 }
 

@@ -32,24 +32,34 @@ impl Writer {
             }
         }
         // A dropped file that somebody still reads frees nothing yet: counted as freed, or all would be dropped.
-        let Ok(mut free) = self.directory.free_bytes() else { return };
+        let Ok(space) = self.directory.space() else { return };
+        self.measure(space);
+        let mut free = space.free_bytes;
         while free < self.settings.min_free_bytes.saturating_add(coming) {
             let Some(freed) = self.drop_oldest("less than min_free_bytes free") else { break };
             free = free.saturating_add(freed);
         }
     }
 
-    /// Drops the oldest closed segment; its bytes, or `None` where there is none that can be dropped.
+    /// Drops the oldest closed segment; its bytes, or `None` where there is none that can be dropped. The newest segment
+    /// stays, also when it was given up: a full disk must not cost everything.
     pub(super) fn drop_oldest(&mut self, reason: &'static str) -> Option<u64> {
         loop {
+            if self.current.is_none() && self.closed.len() <= 1 {
+                return None;
+            }
             let (&first, &bytes) = self.closed.first_key_value()?;
             let name = segment::name(first);
             let count = self.directory.read(&name).and_then(count_lines).unwrap_or(0);
+            if self.given_up.waits(first) && self.say_gone().is_err() {
+                return None;
+            }
             match self.directory.unlink(&name) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    // Removed by somebody else, who knows of it.
+                    // Removed by somebody else.
                     self.closed.remove(&first);
+                    self.tally.removed += 1;
                     continue;
                 }
                 Err(_) => return None,
@@ -98,7 +108,24 @@ impl Writer {
         ]);
         let mut record = observation(CATEGORY_DROPPED, &description, properties, now(), &self.boot_id);
         self.number(&mut record)?;
-        self.commit(false)
+        self.mark.noted = self.mark.noted.max(drops.last.saturating_add(1));
+        self.commit(false)?;
+        self.store_mark(self.mark.unused, self.mark.segment)
+    }
+
+    /// At the start: what was dropped and not noted, because the daemon was killed in between; or removed meanwhile.
+    pub(super) fn note_later(&mut self, oldest: u64) {
+        // Or only lines that nobody acknowledged are gone.
+        if self.mark.noted == 0 || self.mark.boot_id.is_empty() {
+            self.mark.noted = oldest;
+        } else if oldest > self.mark.noted {
+            self.drops = Drops {
+                first: self.mark.noted,
+                last: oldest - 1,
+                count: oldest - self.mark.noted,
+                reasons: vec!["no longer there when tetherd started"],
+            };
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use super::segment::SEQUENCE_MAX;
 const NAME: &str = "sequence";
 
 /// How many numbers are reserved at a time.
-const BLOCK: u64 = 1000;
+pub(super) const BLOCK: u64 = 1000;
 
 /// The file's content, as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,8 +23,11 @@ pub(super) struct Mark {
     pub(super) unused: u64,
     /// The newest segment when it was written; 0 for none.
     pub(super) segment: u64,
-    /// The boot in which it was written.
+    /// The boot in which it was written; empty while numbers were used that stand in no file.
     pub(super) boot_id: String,
+    /// Of every record with a lower number the spool says that it was dropped, where it was; 0: not known.
+    #[serde(default)]
+    pub(super) noted: u64,
 }
 
 impl Mark {
@@ -34,28 +37,11 @@ impl Mark {
         (mark.unused <= SEQUENCE_MAX).then_some(mark)
     }
 
-    /// Stores a mark that reserves a block from `next` on.
-    pub(super) fn reserve(
-        directory: &Directory,
-        next: u64,
-        segment: u64,
-        boot: &str,
-    ) -> Result<Self, SpoolError> {
-        Self::store(directory, next.saturating_add(BLOCK), segment, boot)
-    }
-
     /// Stores a mark.
-    pub(super) fn store(
-        directory: &Directory,
-        unused: u64,
-        segment: u64,
-        boot: &str,
-    ) -> Result<Self, SpoolError> {
-        let mark = Self { unused, segment, boot_id: boot.to_owned() };
-        let mut content = serde_json::to_vec(&mark).map_err(|source| SpoolError::Encode { source })?;
+    pub(super) fn store(&self, directory: &Directory) -> Result<(), SpoolError> {
+        let mut content = serde_json::to_vec(self).map_err(|source| SpoolError::Encode { source })?;
         content.push(b'\n');
-        directory.replace(NAME, &content)?;
-        Ok(mark)
+        directory.replace(NAME, &content)
     }
 
     /// Whether the newest segment on disk can be trusted to be the newest ever and to hold all that was ever read

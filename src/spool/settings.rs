@@ -17,6 +17,10 @@ pub struct SpoolSettings {
     pub max_bytes: u64,
     /// The oldest segments are dropped when the filesystem has fewer bytes free than this.
     pub min_free_bytes: u64,
+    /// Segments whose newest record is older than this many days are dropped; 0: age drops none.
+    pub max_days: u64,
+    /// Room that is kept for the moment when there is none; 0: none is.
+    pub reserve_bytes: u64,
 }
 
 impl Default for SpoolSettings {
@@ -27,6 +31,8 @@ impl Default for SpoolSettings {
             segment_hours: 24,
             max_bytes: 256 << 20,
             min_free_bytes: 64 << 20,
+            max_days: 0,
+            reserve_bytes: 1 << 20,
         }
     }
 }

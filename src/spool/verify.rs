@@ -193,7 +193,8 @@ impl Check {
                 format!("record {sequence} follows record {}: records were put in or reordered", before.sequence),
             ),
             Some(before) if link == before.hash => {
-                self.report.unused += sequence - before.sequence - 1;
+                // Of lines that were to be written again when the writer was killed, the first writing stands.
+                self.report.unused += sequence.saturating_sub(before.sequence.max(self.report.last) + 1);
             }
             Some(before) if sequence == before.sequence + 1 => self.fault(
                 before.position,

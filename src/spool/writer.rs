@@ -10,13 +10,16 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::active::Active;
+use super::age::Steady;
 use super::directory::Directory;
 use super::error::SpoolError;
 use super::lines::sha256_hex;
 use super::lock::Lock;
+use super::reserve::{Reserve, no_room};
 use super::room::Drops;
+use super::salvage::{GivenUp, lines_within};
 use super::segment::{self, Position};
-use super::sequence::Mark;
+use super::sequence::{BLOCK, Mark};
 use super::settings::SpoolSettings;
 use super::shorten;
 use crate::model::clock::{Moment, SECOND};
@@ -50,6 +53,8 @@ pub struct Appended {
     pub dropped: u64,
     /// Lines that a failed write left torn (`Loss::SpoolTorn`); their records were written again.
     pub torn: u64,
+    /// Segments that somebody else has removed (`Loss::SpoolRemoved`).
+    pub removed: u64,
 }
 
 /// How much is stored.
@@ -99,11 +104,16 @@ pub struct Writer {
     /// Bytes of the other segments.
     pub(super) closed: BTreeMap<u64, u64>,
     pub(super) drops: Drops,
-    /// Segments that end in a torn line without a newline.
-    pub(super) unterminated: Vec<u64>,
     pub(super) mark: Mark,
+    pub(super) given_up: GivenUp,
     pub(super) active: Active,
     pub(super) tally: Appended,
+    pub(super) reserve: Reserve,
+    /// Room is short.
+    pub(super) short: bool,
+    pub(super) steady: Steady,
+    /// When it is to be looked after again, in nanoseconds after the boot.
+    pub(super) next_tending_ns: u64,
 }
 
 impl Writer {
@@ -116,10 +126,15 @@ impl Writer {
     /// name), or by a call without records. [`SpoolError::Backlog`]: too many wait already; the records of this call
     /// that were not waiting were not taken.
     pub fn append(&mut self, records: &mut [Record]) -> Result<Appended, SpoolError> {
+        self.tend_if_due()?;
         let fresh = records.iter().filter(|record| !self.waits(record)).count();
         if !self.pending.is_empty() && self.pending.len() + fresh > BACKLOG && self.commit(true).is_err() {
             let (path, kept) = (self.directory.path().to_owned(), self.pending.len());
             return Err(SpoolError::Backlog { path, kept });
+        }
+        if fresh > 0 && self.next.saturating_add(fresh as u64) > segment::SEQUENCE_MAX {
+            let path = self.directory.path().to_owned();
+            return Err(SpoolError::Exhausted { path, highest: self.next - 1 });
         }
         for record in records.iter_mut() {
             if !self.waits(record) {
@@ -129,9 +144,7 @@ impl Writer {
         if self.next > self.mark.unused {
             let segment = self.current.as_ref().map_or(self.mark.segment, |open| open.first);
             // Only guards against numbers used twice after a crash of the machine; must not stop a finding.
-            if let Ok(mark) = Mark::reserve(&self.directory, self.next, segment, &self.boot_id) {
-                self.mark = mark;
-            }
+            let _ = self.store_mark(self.next.saturating_add(BLOCK), segment);
         }
         self.commit(true)?;
         // The records are durable: if only this note fails, it waits for the next call.
@@ -189,7 +202,7 @@ impl Writer {
 
     /// Writes and syncs everything that waits.
     pub(super) fn commit(&mut self, caps: bool) -> Result<(), SpoolError> {
-        self.terminate();
+        self.end_torn();
         if caps {
             self.keep_caps();
         }
@@ -197,11 +210,13 @@ impl Writer {
         while !self.pending.is_empty() {
             let Err(source) = self.write_group() else { continue };
             let (path, kept) = (self.directory.path().to_owned(), self.pending.len());
-            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-                if self.drop_oldest("no space left on device").is_none() {
-                    return Err(SpoolError::Full { path, kept });
+            if no_room(&source) {
+                if self.drop_oldest("no space left on device").is_some()
+                    || self.reserve.give_up(&self.directory)
+                {
+                    continue;
                 }
-                continue;
+                return Err(SpoolError::Full { path, kept });
             }
             failures += 1;
             if failures == 2 {
@@ -211,11 +226,12 @@ impl Writer {
                 });
             }
         }
+        self.all_synced();
         Ok(())
     }
 
     /// Writes and syncs as much of what waits as fits into one segment, at least one line.
-    fn write_group(&mut self) -> io::Result<()> {
+    pub(super) fn write_group(&mut self) -> io::Result<()> {
         self.choose_segment()?;
         let Some(open) = self.current.as_mut() else { return Ok(()) };
         let mut buffer = Vec::new();
@@ -243,56 +259,39 @@ impl Writer {
             }
         }
         open.bytes += written as u64;
-        if let Err(error) = result.and_then(|()| open.file.sync_data()) {
-            let whole = written == 0 || buffer.get(written - 1) == Some(&b'\n');
-            self.give_up_segment(whole);
-            return Err(error);
-        }
-        let mut last = Vec::new();
-        for line in self.pending.drain(..lines) {
+        let synced = open.file.sync_data();
+        let sound = synced.is_ok();
+        // Where only the writing failed, the lines before are as durable as any.
+        let durable = if sound { lines_within(&self.pending, written) } else { 0 };
+        let failed = result.and(synced).err();
+        let (begin, mut last) = (offset, Vec::new());
+        for line in self.pending.drain(..durable) {
             self.active.note(&line.name, line.active, Position { segment, offset });
             offset += line.bytes.len() as u64;
             last = line.bytes;
         }
         if let Some(line) = last.strip_suffix(b"\n") {
-            self.active.reached(Position { segment, offset }, buffer.len() as u64, line);
+            self.active.reached(Position { segment, offset }, offset - begin, line);
         }
-        Ok(())
-    }
-
-    /// Leaves a segment that could not be written or synced: what the page cache holds of it is not known.
-    fn give_up_segment(&mut self, whole: bool) {
-        let Some(mut open) = self.current.take() else { return };
-        if self.pending.front().is_some_and(|line| line.sequence == open.first) {
-            // Nothing in it was ever acknowledged, and its name is needed again.
-            if self.directory.unlink(&segment::name(open.first)).is_ok() {
-                return;
-            }
+        let Some(error) = failed else { return Ok(()) };
+        let left = written - usize::try_from(offset - begin).unwrap_or(written);
+        if sound && left == 0 && no_room(&error) {
+            // It is as good as before: what is in it stays, and it takes the next line that there is room for.
+            return Err(error);
         }
-        if !whole {
-            self.tally.torn += 1;
-            if open.file.write(b"\n").is_err() {
-                self.unterminated.push(open.first);
-            }
+        if let Some(open) = self.current.take() {
+            self.give_up(open, left);
         }
-        self.closed.insert(open.first, open.bytes);
-    }
-
-    /// Ends torn lines that could not be ended when they were torn.
-    fn terminate(&mut self) {
-        let directory = &self.directory;
-        self.unterminated.retain(|&first| match directory.append(&segment::name(first), false) {
-            Ok(mut file) => file.write_all(b"\n").is_err(),
-            Err(error) => error.kind() != io::ErrorKind::NotFound,
-        });
+        Err(error)
     }
 
     /// Sees to it that there is a segment that may be appended to.
-    fn choose_segment(&mut self) -> io::Result<()> {
+    pub(super) fn choose_segment(&mut self) -> io::Result<()> {
         let Some(first) = self.pending.front().map(|line| line.sequence) else { return Ok(()) };
         if self.current.as_ref().is_some_and(|open| removed(&open.file)) {
             // What is written there is lost.
             self.current = None;
+            self.tally.removed += 1;
         }
         if let Some(open) = &self.current {
             let size = self.pending.front().map_or(0, |line| line.bytes.len() as u64);
@@ -320,13 +319,12 @@ impl Writer {
     }
 
     fn create_segment(&mut self, first: u64) -> io::Result<Open> {
+        self.clear_the_way()?;
         let name = segment::name(first);
         let file = match self.directory.append(&name, true) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // The whole directory was removed.
-                self.directory = Directory::create(self.directory.path()).map_err(io::Error::other)?;
-                self.lock = Lock::take(&self.directory).map_err(io::Error::other)?;
-                self.closed.clear();
+                self.come_back().map_err(io::Error::other)?;
                 self.directory.append(&name, true)?
             }
             opened => opened?,
@@ -335,10 +333,7 @@ impl Writer {
             let _ = self.directory.unlink(&name);
             return Err(error);
         }
-        let unused = self.mark.unused.max(self.next);
-        if let Ok(mark) = Mark::store(&self.directory, unused, first, &self.boot_id) {
-            self.mark = mark;
-        }
+        let _ = self.store_mark(self.mark.unused.max(self.next), first);
         Ok(Open { file, first, bytes: 0, since: now().wall_ns })
     }
 }
@@ -347,13 +342,13 @@ impl Drop for Writer {
     fn drop(&mut self) {
         let segment = self.current.as_ref().map_or(self.mark.segment, |open| open.first);
         // Without it, the next start leaves some numbers unused.
-        let _ = Mark::store(&self.directory, self.next, segment, &self.boot_id);
+        let _ = self.store_mark(self.next, segment);
         self.active.store(&self.directory, true);
     }
 }
 
 /// Whether somebody has unlinked an open file.
-fn removed(file: &File) -> bool {
+pub(super) fn removed(file: &File) -> bool {
     file.metadata().is_ok_and(|status| status.nlink() == 0)
 }
 
@@ -406,35 +401,13 @@ mod tests {
     }
 
     #[test]
-    fn lines_written_twice_are_read_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut writer = writer(dir.path());
-        writer.append(&mut records(1)).unwrap();
-        let mut kept = records(2);
-        for record in &mut kept {
-            writer.number(record).unwrap();
-        }
-        // As after a failed fdatasync: the lines are there, and are written again to the next segment.
-        for line in &writer.pending {
-            writer.current.as_mut().unwrap().file.write_all(&line.bytes).unwrap();
-        }
-        writer.give_up_segment(true);
-        let done = writer.append(&mut kept).unwrap();
-        assert_eq!((done.first, done.last), (2, 3));
-        writer.append(&mut records(1)).unwrap();
-        assert_eq!(names(dir.path()).len(), 4);
-        let report = verify(dir.path()).unwrap();
-        assert_eq!((report.records, report.rewritten, report.breaks.len()), (4, 2, 0));
-    }
-
-    #[test]
     fn records_wait_until_the_spool_can_be_written() {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = writer(dir.path());
         let mut first = records(3);
         writer.append(&mut first).unwrap();
         // The name that the next segment needs is taken by a directory, and the open segment fails: /dev/full gives
-        // ENOSPC, so the segment is given up and dropped as the oldest.
+        // ENOSPC, and cannot be synced. What is in the only segment stays.
         std::fs::create_dir(dir.path().join(segment::name(4))).unwrap();
         writer.current.as_mut().unwrap().file = File::options().write(true).open("/dev/full").unwrap();
         let mut second = records(2);
@@ -444,8 +417,8 @@ mod tests {
         std::fs::remove_dir(dir.path().join(segment::name(4))).unwrap();
         let mut both: Vec<Record> = second.iter().cloned().chain(records(1)).collect();
         let done = writer.append(&mut both).unwrap();
-        assert_eq!((done.first, done.last, done.dropped), (4, 6, 3));
-        assert_eq!(names(dir.path()).len(), 4, "three records and the note of what was dropped");
+        assert_eq!((done.first, done.last, done.dropped), (4, 6, 0));
+        assert_eq!(names(dir.path()).len(), 6);
         assert!(verify(dir.path()).unwrap().breaks.is_empty());
     }
 

@@ -32,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "enrich::settings",
             "spool::settings",
             "deliver::settings",
+            "deliver::format",
             "model",
             "sys",
             "host",

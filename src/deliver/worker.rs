@@ -354,7 +354,9 @@ impl Worker {
         if !connecting && std::mem::take(&mut self.proven) && !closing {
             return None;
         }
-        let what = match connecting {
+        // Datagrams learn of it only as they are sent.
+        let away = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
+        let what = match connecting || away {
             true => format!("cannot be reached ({error})"),
             false => format!("has accepted nothing: the connection broke ({error})"),
         };

@@ -21,7 +21,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use receivers::Judge;
+use common::syslogs::Syslog;
 use records::{BOOT, NOW, record, record_with_names, spooled};
 use serde_json::{Value, json};
 use syslog::Facility;
@@ -142,7 +142,7 @@ fn the_judges_can_say_no() {
     }
 }
 
-fn structured_data_is_understood(judge: Judge) {
+fn structured_data_is_understood(judge: Syslog) {
     if let Some(what) = judge.missing() {
         return common::skip(what);
     }
@@ -152,7 +152,7 @@ fn structured_data_is_understood(judge: Judge) {
     let header = Header5424::new(Facility::LOG_AUTHPRIV, "node-7", 4711);
     let messages: Vec<String> =
         records.iter().zip(&bodies).map(|(record, body)| header.of(record) + body).collect();
-    let understood = judge.start().judge(&messages);
+    let understood = receivers::start(judge).judge(&messages);
     assert_eq!(understood.len(), records.len());
     for (told, (record, body)) in understood.iter().zip(records.iter().zip(&bodies)) {
         assert_eq!(told["id"], record.id(), "{told}");
@@ -168,12 +168,12 @@ fn structured_data_is_understood(judge: Judge) {
 
 #[test]
 fn rsyslog_understands_the_structured_data() {
-    structured_data_is_understood(Judge::Rsyslog);
+    structured_data_is_understood(Syslog::Rsyslog);
 }
 
 #[test]
 fn syslog_ng_understands_the_structured_data() {
-    structured_data_is_understood(Judge::SyslogNg);
+    structured_data_is_understood(Syslog::SyslogNg);
 }
 
 /// The blocks of docs/formats.md that are marked as examples, with the place of each.

@@ -142,11 +142,11 @@ impl Worker {
             self.store(now, false);
             return Some(left.min(IDLE));
         }
-        if self.window.is_none() {
-            if let Err(error) = self.begin() {
-                self.fails(State::Failing, &format!("waits: {error}"), now);
-                return Some(IDLE);
-            }
+        if self.window.is_none()
+            && let Err(error) = self.begin()
+        {
+            self.fails(State::Failing, &format!("waits: {error}"), now);
+            return Some(IDLE);
         }
         let outcome = self.fill(stop, closing).and_then(|filled| self.ask(filled, closing));
         let wait = match outcome {

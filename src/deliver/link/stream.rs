@@ -10,6 +10,7 @@
 //!
 //! Over a UNIX socket the kernel tells what the receiving process has read.
 
+use std::fmt::Debug;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -39,7 +40,7 @@ pub enum Framing {
 }
 
 /// What carries the bytes.
-pub trait Pipe: std::fmt::Debug + Send {
+pub trait Pipe: Debug + Send {
     /// Takes what there is room for; see write(2) on a non-blocking socket.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
@@ -179,33 +180,32 @@ impl<P: Pipe> Link for Stream<P> {
     }
 }
 
-impl Pipe for TcpStream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Write::write(self, bytes)
-    }
+/// A socket that carries bytes as they are.
+trait Plain: Read + Write + AsFd + Debug + Send {
+    /// Whether the far end is another kernel.
+    const REMOTE: bool;
 
-    fn flush(&mut self) -> io::Result<bool> {
-        Ok(true)
-    }
+    /// See shutdown(2).
+    fn end(&self) -> io::Result<()>;
+}
 
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        Read::read(self, buffer)
-    }
+impl Plain for TcpStream {
+    const REMOTE: bool = true;
 
-    fn finish(&mut self) -> io::Result<()> {
+    fn end(&self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
-    }
-
-    fn is_remote(&self) -> bool {
-        true
-    }
-
-    fn socket(&self) -> BorrowedFd<'_> {
-        self.as_fd()
     }
 }
 
-impl Pipe for UnixStream {
+impl Plain for UnixStream {
+    const REMOTE: bool = false;
+
+    fn end(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+impl<S: Plain> Pipe for S {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Write::write(self, bytes)
     }
@@ -219,11 +219,11 @@ impl Pipe for UnixStream {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
+        self.end()
     }
 
     fn is_remote(&self) -> bool {
-        false
+        S::REMOTE
     }
 
     fn socket(&self) -> BorrowedFd<'_> {

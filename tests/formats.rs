@@ -21,10 +21,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use receivers::Judge;
+use common::syslogs::Syslog;
 use records::{BOOT, NOW, record, record_with_names, spooled};
 use serde_json::{Value, json};
+use syslog::Facility;
 use tetherd::deliver::format::{BYTES_LEAST, Format, Limits, render};
+use tetherd::deliver::rfc5424::Header5424;
 use tetherd::model::finding::{CATEGORY_LOSS, Record, property};
 use tetherd::model::socket::Direction;
 use tetherd::spool::record::observation;
@@ -140,21 +142,23 @@ fn the_judges_can_say_no() {
     }
 }
 
-fn structured_data_is_understood(judge: Judge) {
+fn structured_data_is_understood(judge: Syslog) {
     if let Some(what) = judge.missing() {
         return common::skip(what);
     }
     let lines = lines();
     let records: Vec<Record> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let bodies: Vec<String> = lines.iter().map(|line| body(Format::Structured, line, 7_900)).collect();
-    let header = "<82>1 2026-11-24T03:50:18.131000Z node-7 tetherd 4711 finding ";
-    let messages: Vec<String> = bodies.iter().map(|body| header.to_owned() + body).collect();
-    let understood = judge.start().judge(&messages);
+    let header = Header5424::new(Facility::LOG_AUTHPRIV, "node-7", 4711);
+    let messages: Vec<String> =
+        records.iter().zip(&bodies).map(|(record, body)| header.of(record) + body).collect();
+    let understood = receivers::start(judge).judge(&messages);
     assert_eq!(understood.len(), records.len());
     for (told, (record, body)) in understood.iter().zip(records.iter().zip(&bodies)) {
         assert_eq!(told["id"], record.id(), "{told}");
         assert_eq!(told["seq"], record.sequence().to_string(), "{told}");
-        assert_eq!((&told["software"], &told["msgid"]), (&json!("tetherd"), &json!("finding")), "{told}");
+        let kind = if record.finding.severity.is_some() { "finding" } else { "observation" };
+        assert_eq!((&told["software"], &told["msgid"]), (&json!("tetherd"), &json!(kind)), "{told}");
         if !body.contains(r#"truncated="true""#) {
             let text = told["text"].as_str().unwrap();
             assert_eq!(text.trim_start(), record.finding.description, "{told}");
@@ -164,12 +168,12 @@ fn structured_data_is_understood(judge: Judge) {
 
 #[test]
 fn rsyslog_understands_the_structured_data() {
-    structured_data_is_understood(Judge::Rsyslog);
+    structured_data_is_understood(Syslog::Rsyslog);
 }
 
 #[test]
 fn syslog_ng_understands_the_structured_data() {
-    structured_data_is_understood(Judge::SyslogNg);
+    structured_data_is_understood(Syslog::SyslogNg);
 }
 
 /// The blocks of docs/formats.md that are marked as examples, with the place of each.

@@ -10,9 +10,9 @@ use crate::config::values::{
     Value, facility, flag, number, quoted, shown, size, socket, text, texts, within,
 };
 use crate::config::{Config, values};
-use crate::deliver::format::Format;
 use crate::deliver::settings::{
-    Confirm, DESTINATIONS_MAX, Destination, MESSAGE_BYTES, NAME_MAX, SYSLOG, Start, Transport, host_and_port,
+    Confirm, DESTINATIONS_MAX, Destination, Format, MESSAGE_BYTES, NAME_MAX, SYSLOG, Start, Transport,
+    host_and_port,
 };
 use crate::engine::policy::report::quoted as safe;
 

@@ -5,7 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::deliver::format::{BYTES_LEAST, Format};
+use crate::deliver::format::BYTES_LEAST;
+pub use crate::deliver::format::Format;
 use crate::model::detection::Severity;
 
 /// The name of the destination that `[syslog]` stands for.

@@ -16,6 +16,7 @@ pub mod notes;
 pub mod programs;
 pub mod relayed;
 pub mod syslogd;
+pub mod syslogs;
 pub mod victim;
 pub mod work;
 

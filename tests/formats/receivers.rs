@@ -5,25 +5,14 @@
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{wait_for, which};
-
-/// Which daemon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judge {
-    Rsyslog,
-    SyslogNg,
-}
-
-/// Where syslog-ng was unpacked.
-fn unpacked(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/syslog-ng").join(path)
-}
+use crate::common::syslogs::Syslog;
+use crate::common::wait_for;
 
 /// One that runs; it ends with this.
 pub struct Running {
@@ -31,39 +20,19 @@ pub struct Running {
     child: Child,
 }
 
-impl Judge {
-    /// What cannot be found of it.
-    pub fn missing(self) -> Option<&'static str> {
-        let there = match self {
-            Self::Rsyslog => which("rsyslogd").is_some(),
-            Self::SyslogNg => unpacked("usr/sbin/syslog-ng").exists(),
-        };
-        (!there).then_some(if self == Self::Rsyslog {
-            "rsyslogd"
-        } else {
-            "syslog-ng (tests/setup/syslog-ng.sh)"
-        })
-    }
-
-    pub fn start(self) -> Running {
-        let directory = tempfile::Builder::new().prefix("tetherd-judge-").tempdir().unwrap();
-        let at = |name: &str| directory.path().join(name).display().to_string();
-        let mut command = match self {
-            Self::Rsyslog => {
-                fs::write(at("conf"), rsyslog(&at("socket"), &at("out"), &at(""))).unwrap();
-                let mut command = Command::new(which("rsyslogd").unwrap());
-                command.args(["-n", "-f", &at("conf"), "-i", &at("pid")]);
-                command
-            }
-            Self::SyslogNg => {
-                fs::write(at("conf"), syslog_ng(&at("socket"), &at("out"))).unwrap();
-                syslog_ng_command(&at)
-            }
-        };
-        let said = fs::File::create(at("said")).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).spawn().unwrap();
-        Running { directory, child }
-    }
+/// Starts one.
+pub fn start(kind: Syslog) -> Running {
+    let directory = tempfile::Builder::new().prefix("tetherd-judge-").tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let conf = match kind {
+        Syslog::Rsyslog => rsyslog(&at("socket"), &at("out"), &at("")),
+        Syslog::SyslogNg => syslog_ng(&at("socket"), &at("out")),
+    };
+    fs::write(at("conf"), conf).unwrap();
+    let said = fs::File::create(at("said")).unwrap();
+    let mut command = kind.command(directory.path());
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).spawn().unwrap();
+    Running { directory, child }
 }
 
 impl Running {
@@ -128,19 +97,4 @@ log {{ source(s); destination(d); }};
 "#
     )
     .replace("\\\n", "")
-}
-
-fn syslog_ng_command(at: &dyn Fn(&str) -> String) -> Command {
-    let mut command = Command::new(unpacked("usr/sbin/syslog-ng"));
-    let libraries = ["usr/lib/syslog-ng", "usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];
-    command.env("LD_LIBRARY_PATH", libraries.map(|path| unpacked(path).display().to_string()).join(":"));
-    let modules = fs::read_dir(unpacked("usr/lib/syslog-ng")).unwrap().map(|entry| entry.unwrap().path());
-    command.args(["--foreground", "--stderr", "--no-caps", "--module-path"]);
-    command.arg(modules.into_iter().find(|path| path.is_dir()).unwrap());
-    for (option, name) in
-        [("--cfgfile", "conf"), ("--persist-file", "persist"), ("--pidfile", "pid"), ("--control", "ctl")]
-    {
-        command.arg(option).arg(at(name));
-    }
-    command
 }

@@ -13,7 +13,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::Value;
 
-use super::flat::{Flat, MESSAGE, TRUNCATED, is_finding, scalar, state, subject, text};
+use super::flat::{Flat, MESSAGE, TRUNCATED, excused_by, is_finding, scalar, state, subject, text};
 use crate::model::clock::parse_rfc3339;
 use crate::model::detection::Severity;
 use crate::model::finding::{Record, property};
@@ -29,7 +29,7 @@ const NAME_MAX: usize = 128;
 const KEPT: [&str; 5] = ["rt", "externalId", "cn1Label", "cn1", TRUNCATED];
 
 /// Keys that have a label, and what it says.
-const LABELLED: [(&str, &str); 12] = [
+const LABELLED: [(&str, &str); 13] = [
     ("cn1", "sequence"),
     ("cn2", "commands"),
     ("cn3", "row"),
@@ -42,6 +42,7 @@ const LABELLED: [(&str, &str); 12] = [
     ("cs5", "tether"),
     ("cs6", "details"),
     ("flexString1", "state"),
+    ("flexString2", "excused by"),
 ];
 
 /// One line, in at most `most` bytes (at least 600).
@@ -146,6 +147,7 @@ fn extension(record: &Record) -> Flat {
     out.put("cn2", 20, told.text("process_count").as_deref().and_then(number));
     out.put("cn3", 20, told.text("row").as_deref().and_then(number));
     out.put("flexString1", 1023, Some(state(record).to_owned()));
+    out.put("flexString2", 1023, excused_by(record).map(str::to_owned));
     out.put("deviceExternalId", 255, told.text("boot_id"));
     out.put("reason", 1023, told.text("evidence"));
     out.put("cs6", 4000, (!is_finding(record)).then(|| details(&told)));

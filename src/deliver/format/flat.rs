@@ -120,6 +120,7 @@ impl Flat {
         self.put("seq", Some(record.sequence()));
         self.put("severity", finding.severity.map(|severity| severity.name()));
         self.put("state", Some(state(record)));
+        self.put("excused_by", excused_by(record));
         self.put("time", Some(finding.event_time.as_str()));
         self.put("category", Some(finding.category.as_str()));
         self.put("row", scalar(record, property::ROW));
@@ -166,9 +167,7 @@ impl Flat {
         self.put("pod", property(property::POD_NAME));
         self.put("ns", property(property::POD_NAMESPACE));
         self.put("pod_uid", property(property::POD_UID));
-        let within = |key: &str, name: &str| record.finding.source_properties.get(key)?.get(name).cloned();
-        self.put("excused_by", within(property::EXCUSED_BY, "rule"));
-        self.put("service_account", within(property::SERVICE_ACCOUNT, "name"));
+        self.put("service_account", within(record, property::SERVICE_ACCOUNT, "name"));
         self.put("boot_id", property(property::BOOT_ID));
         self.put("evidence", evidence(record));
     }
@@ -202,6 +201,16 @@ impl Serialize for Flat {
 /// Whether a record is a finding; others are what tetherd says about itself.
 pub(super) fn is_finding(record: &Record) -> bool {
     record.finding.finding_class == "THREAT"
+}
+
+/// The allow rule that a withdrawn finding is excused by.
+pub(super) fn excused_by(record: &Record) -> Option<&str> {
+    within(record, property::EXCUSED_BY, "rule")
+}
+
+/// A text in a property that is an object.
+fn within<'a>(record: &'a Record, property: &str, key: &str) -> Option<&'a str> {
+    record.finding.source_properties.get(property)?.get(key)?.as_str()
 }
 
 /// The state as the API names it.

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::flat::{scalar, text};
+use super::super::flat::{excused_by, scalar, text};
 use super::super::object::Object;
 use super::{Room, device, evidence, metadata, milliseconds};
 use crate::model::detection::{Severity, State};
@@ -26,6 +26,9 @@ pub(super) fn event(record: &Record, room: Room, truncated: bool) -> Value {
     // It says of a later record, too, whether anything has come since the first.
     let first = !over && record.text(property::LAST_SEEN) == record.text(property::FIRST_SEEN);
     let activity = if first { 1 } else { 2 };
+    // Nobody has looked at it: that the attacker left closes nothing. An allow rule does.
+    let excused = excused_by(record).map(|rule| room.cut(&format!("the allow rule {rule} excuses it")));
+    let detail = excused.clone().or_else(|| over.then(|| "the last process has ended".into()));
     let in_container = room.processes > 0 && evidence::container(record, room).is_some();
     let profiles: &[&str] = if in_container { &["container", "host"] } else { &["host"] };
     let evidences = evidence::evidences(record, room);
@@ -37,9 +40,8 @@ pub(super) fn event(record: &Record, room: Room, truncated: bool) -> Value {
         .put("type_uid", Some(200_400 + activity))
         .put("time", milliseconds(&finding.create_time).or(Some(0)))
         .put("severity_id", Some(severity(finding.severity)))
-        // Nobody has looked at it: that the attacker left closes nothing.
-        .put("status_id", Some(1))
-        .put("status_detail", (over && room.more).then_some("the last process has ended"))
+        .put("status_id", Some(if excused.is_some() { 3 } else { 1 }))
+        .put("status_detail", detail.filter(|_| room.more))
         .put("confidence_id", confidence(finding.severity))
         .put("is_alert", Some(true))
         .put("message", room.text(Some(&finding.description)))

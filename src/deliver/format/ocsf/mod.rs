@@ -175,6 +175,16 @@ mod tests {
     }
 
     #[test]
+    fn a_withdrawn_finding_is_suppressed() {
+        let mut record = record();
+        let excused = json!({"rule": "debug-pods", "reason": "r"});
+        record.finding.source_properties.insert(property::EXCUSED_BY.into(), excused);
+        let event = parse(&record, 7900);
+        assert_eq!(event["status_id"], 3);
+        assert_eq!(event["status_detail"], "the allow rule debug-pods excuses it");
+    }
+
+    #[test]
     fn who_opened_the_connection_is_the_source() {
         let mut record = record();
         record.finding.source_properties.insert(property::TETHER_DIRECTION.into(), "inbound".into());

@@ -1,0 +1,41 @@
+"""Asks every query of conf/fleet of one engine, and prints the rows as JSON: {"01-first-seen-peer": [[...], ...], ...}.
+
+    ask.py clickhouse DIRECTORY SPOOLS COPIES
+    ask.py duckdb - SPOOLS COPIES
+
+SPOOLS and COPIES are globs of segments. COPIES are lines that arrive a second time. ClickHouse gets them first and in
+another order, in several inserts.
+"""
+
+import json
+import pathlib
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "benches" / "fleet"))
+import engines  # noqa: E402
+
+
+def main():
+    name, directory, spools, copies = sys.argv[1:]
+    if name == "clickhouse":
+        engine = engines.ClickHouse(directory)
+        engine.load(copies, order="ORDER BY cityHash64(line)")
+        engine.load(spools, order="ORDER BY cityHash64(line, 'once more')")
+        rejected = "SELECT count() FROM tetherd.rejects"
+        counted = "SELECT count() FROM tetherd.records FINAL"
+    else:
+        engine = engines.DuckDb()
+        engine.load([spools, copies])
+        rejected, counted = "SELECT count(*) FROM rejects", "SELECT count(*) FROM records"
+    answers = {query: engine.ask(text) for query, text in engines.queries(name)}
+    answers["rejects"] = engine.ask(rejected)
+    answers["records"] = engine.ask(counted)
+    if name == "duckdb":
+        engine.keep()
+        kept = {query: engine.ask(text) for query, text in engines.queries(name)}
+        answers["kept answers differ"] = [query for query in kept if kept[query] != answers[query]]
+    json.dump(answers, sys.stdout)
+
+
+main()

@@ -40,8 +40,9 @@ class ClickHouse:
         import json
 
         settings = "date_time_output_format = 'unix_timestamp', output_format_json_quote_64bit_integers = 0"
-        answer = self.session.query(text.rstrip().rstrip(";") + f"\nSETTINGS {settings}", "JSONCompact")
-        return [[plain(value) for value in row] for row in json.loads(str(answer))["data"]]
+        answer = json.loads(str(self.session.query(text.rstrip().rstrip(";") + f"\nSETTINGS {settings}", "JSONCompact")))
+        times = [column["type"].startswith("DateTime") for column in answer["meta"]]
+        return [[int(float(value)) if time else value for time, value in zip(times, row)] for row in answer["data"]]
 
 
 class DuckDb:
@@ -67,17 +68,11 @@ class DuckDb:
 
     def ask(self, text):
         """The rows; times as seconds after 1970."""
-        return [[plain(value) for value in row] for row in self.connection.execute(text).fetchall()]
+        return [[seconds(value) for value in row] for row in self.connection.execute(text).fetchall()]
 
 
-def plain(value):
-    """Times as whole seconds after 1970, everything else as it is."""
+def seconds(value):
+    """A time as whole seconds after 1970, anything else as it is. DuckDB's times have no zone, and are in UTC."""
     import datetime
 
-    if isinstance(value, datetime.datetime):
-        if value.tzinfo is None:
-            value = value.replace(tzinfo=datetime.timezone.utc)
-        return int(value.timestamp())
-    if isinstance(value, str) and value.replace(".", "", 1).isdigit() and value.count(".") == 1:
-        return int(value.split(".", 1)[0])
-    return value
+    return int(value.replace(tzinfo=datetime.timezone.utc).timestamp()) if isinstance(value, datetime.datetime) else value

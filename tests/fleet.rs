@@ -20,6 +20,7 @@ mod incident;
 #[path = "fleet/scenario.rs"]
 mod scenario;
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,8 +29,8 @@ use serde_json::{Value, json};
 
 use scenario::{HOUR, Scenario};
 
-/// The rows of every query, as `tests/fleet/ask.py` prints them; `None` where the engines are not there.
-fn ask(engine: &str, scratch: &Path, spools: &Path) -> Option<Value> {
+/// What a script of `tests/fleet` prints; `None` where the engines are not there.
+fn run(script: &str, arguments: &[&OsStr]) -> Option<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = root.join("target/test-tools/fleet-venv/bin/python");
     if !python.exists() {
@@ -39,16 +40,21 @@ fn ask(engine: &str, scratch: &Path, spools: &Path) -> Option<Value> {
         return None;
     }
     let output = Command::new(python)
-        .arg(root.join("tests/fleet/ask.py"))
-        .arg(engine)
-        .arg(scratch.join("engine"))
-        .arg(spools.join("*/findings-*.jsonl"))
-        // Copies of three nodes arrive too.
-        .arg(spools.join("n0[1-3]/findings-*.jsonl"))
+        .arg(root.join("tests/fleet").join(script))
+        .args(arguments)
         .output()
         .expect("python starts");
-    assert!(output.status.success(), "{engine}: {}", String::from_utf8_lossy(&output.stderr));
-    Some(serde_json::from_slice(&output.stdout).unwrap())
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+/// The rows of every query, as `tests/fleet/ask.py` prints them.
+fn ask(engine: &str, scratch: &Path, spools: &Path) -> Option<Value> {
+    // Copies of three nodes arrive too.
+    let (all, copies) = (spools.join("*/findings-*.jsonl"), spools.join("n0[1-3]/findings-*.jsonl"));
+    let database = scratch.join("engine");
+    let said = run("ask.py", &[engine.as_ref(), database.as_ref(), all.as_ref(), copies.as_ref()])?;
+    Some(serde_json::from_str(&said).unwrap())
 }
 
 fn every_query_is_right(engine: &str) {
@@ -61,6 +67,7 @@ fn every_query_is_right(engine: &str) {
 
     assert_eq!(answers["records"], json!([[records]]), "{engine}: every record once");
     assert_eq!(answers["rejects"], json!([[others]]), "{engine}: nothing is thrown away unseen");
+    assert_eq!(answers["empty columns"], json!([]), "{engine}: every column is filled from the line");
     let expected = answers::all(&scenario);
     for (query, rows) in &expected {
         let mut given: Vec<Vec<Value>> = serde_json::from_value(answers[query].clone()).unwrap();
@@ -75,6 +82,9 @@ fn every_query_is_right(engine: &str) {
         }
         assert_eq!(json!(given), json!(rows), "{engine}: {query}");
     }
+    if let Some(differ) = answers.get("kept answers differ") {
+        assert_eq!(differ, &json!([]), "{engine}: tables answer as the files do");
+    }
     let asked = answers.as_object().unwrap().keys().filter(|key| key.contains('-')).count();
     assert_eq!(asked, expected.len(), "{engine}: every query has an answer here");
 }
@@ -87,4 +97,12 @@ fn clickhouse_answers() {
 #[test]
 fn duckdb_answers() {
     every_query_is_right("duckdb");
+}
+
+/// What no engine here runs is at least what its parser takes.
+#[test]
+fn the_other_files_are_well_formed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let said = run("parse.py", &[scratch.path().as_ref()]);
+    assert_eq!(said.unwrap_or_default(), "");
 }

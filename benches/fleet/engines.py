@@ -44,6 +44,14 @@ class ClickHouse:
         times = [column["type"].startswith("DateTime") for column in answer["meta"]]
         return [[int(float(value)) if time else value for time, value in zip(times, row)] for row in answer["data"]]
 
+    def empty(self, table):
+        """The columns that no row has a value in."""
+        named = f"SELECT name FROM system.columns WHERE database = 'tetherd' AND table = '{table}' ORDER BY position"
+        columns = [row[0] for row in self.ask(named)]
+        filled = ", ".join(f"countIf(`{column}` != defaultValueOfArgumentType(`{column}`))" for column in columns)
+        counts = self.ask(f"SELECT {filled} FROM tetherd.{table}")[0]
+        return [column for column, count in zip(columns, counts) if count == 0]
+
 
 class DuckDb:
     """A DuckDB in memory, or in a file."""
@@ -69,6 +77,14 @@ class DuckDb:
     def ask(self, text):
         """The rows; times as seconds after 1970."""
         return [[seconds(value) for value in row] for row in self.connection.execute(text).fetchall()]
+
+    def empty(self, table):
+        """The columns that no row has a value in."""
+        columns = [row[0] for row in self.connection.execute(f"DESCRIBE {table}").fetchall()]
+        empty = "('', '0', '[]', '{}')"
+        filled = ", ".join(f'count(*) FILTER (CAST("{column}" AS VARCHAR) NOT IN {empty})' for column in columns)
+        counts = self.ask(f"SELECT {filled} FROM {table}")[0]
+        return [column for column, count in zip(columns, counts) if count == 0]
 
 
 def seconds(value):

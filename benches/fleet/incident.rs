@@ -333,6 +333,8 @@ impl Incident {
                 map.insert(key.to_owned(), value.as_str().into());
             }
             map.insert(property::CONTAINER_RUNTIME.to_owned(), "containerd".into());
+            let owner = json!({"kind": "Deployment", "name": place.container, "guessed": true});
+            map.insert(property::POD_OWNER.to_owned(), owner);
         }
         map
     }

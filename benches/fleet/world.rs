@@ -106,9 +106,11 @@ impl World {
     pub fn records(&self, index: u64, count: u64) -> Vec<Record> {
         let machine = self.machine(index);
         let mut dice = Dice(index);
+        // One node in a hundred has been silent for a day.
+        let end = if index % 100 == 0 { self.now - DAY } else { self.now };
         let mut timed: Vec<(u64, Record)> = Vec::new();
         while (timed.len() as u64) < count * FINDINGS / 100 {
-            let incident = self.incident(index, &mut dice);
+            let incident = self.incident(index, end, &mut dice);
             let all = incident.commands.len();
             for shown in 1..=all {
                 let at = incident.start + incident.commands[shown - 1].after;
@@ -119,7 +121,7 @@ impl World {
         }
         let others = count.saturating_sub(timed.len() as u64);
         for beat in 0..others {
-            let at = self.now - self.days * DAY + self.days * DAY / others.max(1) * beat;
+            let at = end - self.days * DAY / others * (others - 1 - beat);
             let mut losses = BTreeMap::new();
             let kind = ["vanished", "kernel_overflow", "search_cut", "suspect_vanished"][dice.below(4) as usize];
             losses.insert("Losses".to_owned(), json!({ kind: dice.below(40) + 1 }));
@@ -129,8 +131,8 @@ impl World {
         timed.into_iter().map(|(_, record)| record).collect()
     }
 
-    fn incident(&self, node: u64, dice: &mut Dice) -> Incident {
-        let start = self.now - DAY / 100 - dice.below(self.days * DAY - DAY / 50);
+    fn incident(&self, node: u64, end: u64, dice: &mut Dice) -> Incident {
+        let start = end - DAY / 100 - dice.below(self.days * DAY - DAY / 50);
         let row = ROWS[dice.skewed(8) as usize];
         let public = dice.below(3) > 0;
         let peer = if public {

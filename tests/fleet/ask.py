@@ -22,15 +22,17 @@ def main():
         engine = engines.ClickHouse(directory)
         engine.load(copies, order="ORDER BY cityHash64(line)")
         engine.load(spools, order="ORDER BY cityHash64(line, 'once more')")
-        rejected = "SELECT count() FROM tetherd.rejects"
-        counted = "SELECT count() FROM tetherd.records FINAL"
+        prefix, final = "tetherd.", " FINAL"
     else:
         engine = engines.DuckDb()
         engine.load([spools, copies])
-        rejected, counted = "SELECT count(*) FROM rejects", "SELECT count(*) FROM records"
+        prefix, final = "", ""
     answers = {query: engine.ask(text) for query, text in engines.queries(name)}
-    answers["rejects"] = engine.ask(rejected)
-    answers["records"] = engine.ask(counted)
+    answers["rejects"] = engine.ask(f"SELECT count(*) FROM {prefix}rejects")
+    answers["records"] = engine.ask(f"SELECT count(*) FROM {prefix}records{final}")
+    answers["empty columns"] = [
+        f"{table}.{column}" for table in ("records", "findings") for column in engine.empty(table) if column != "origin"
+    ]
     if name == "duckdb":
         engine.keep()
         kept = {query: engine.ask(text) for query, text in engines.queries(name)}

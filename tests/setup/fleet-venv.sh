@@ -1,4 +1,4 @@
 #!/bin/sh
 # A Python environment with the engines that tests/fleet.rs asks: ClickHouse in a process, and DuckDB. What chdb-core takes
 # along for data frames is not needed.
-exec sh "$(dirname "$0")/venv" fleet-venv --no-deps "chdb-core>=26.5,<27" "duckdb>=1.4,<3"
+exec sh "$(dirname "$0")/venv" fleet-venv --no-deps "chdb-core>=26.5,<27" "duckdb>=1.4,<3" "pyyaml>=6,<7"

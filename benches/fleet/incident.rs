@@ -234,9 +234,7 @@ impl Incident {
             "local": format!("{}:{}", self.local.0, self.local.1), "peer": format!("{}:{}", self.peer.0, self.peer.1),
             "netNamespace": "4026532008", "foundBy": "getfd",
         });
-        let hop = |pid: u32, comm: &str, fds: &[u8], backing: String| {
-            json!({"pid": pid, "startTicks": ticks(0), "comm": comm, "fds": fds, "backing": backing})
-        };
+        let hop = |pid: u32, comm: &str, fds: &[u8], backing: String| json!({"pid": pid, "startTicks": ticks(0), "comm": comm, "fds": fds, "backing": backing});
         let on_network = |mut hop: Value| {
             hop["socket"] = socket.clone();
             hop

@@ -79,8 +79,22 @@ const ROWS: [Row; 8] = [
     Row::SecondOneWay,
 ];
 const NAMESPACES: [&str; 16] = [
-    "shop", "payments", "search", "mail", "ci", "default", "monitoring", "ingress", "auth", "ml", "video", "maps",
-    "ads", "chat", "billing", "lab",
+    "shop",
+    "payments",
+    "search",
+    "mail",
+    "ci",
+    "default",
+    "monitoring",
+    "ingress",
+    "auth",
+    "ml",
+    "video",
+    "maps",
+    "ads",
+    "chat",
+    "billing",
+    "lab",
 ];
 
 impl World {
@@ -123,7 +137,8 @@ impl World {
         for beat in 0..others {
             let at = end - self.days * DAY / others * (others - 1 - beat);
             let mut losses = BTreeMap::new();
-            let kind = ["vanished", "kernel_overflow", "search_cut", "suspect_vanished"][dice.below(4) as usize];
+            let kind =
+                ["vanished", "kernel_overflow", "search_cut", "suspect_vanished"][dice.below(4) as usize];
             losses.insert("Losses".to_owned(), json!({ kind: dice.below(40) + 1 }));
             timed.push((at, about(&machine, CATEGORY_LOSS, losses, at)));
         }
@@ -154,7 +169,10 @@ impl World {
             severity: [Severity::Critical, Severity::High, Severity::Medium, Severity::Low]
                 [dice.skewed(4) as usize],
             peer: (peer, [4444, 443, 8443, 9001, 53][dice.skewed(5) as usize]),
-            local: (format!("10.{}.{}.{}", node / 65_536, node / 256 % 256, node % 256), 30_000 + dice.below(30_000) as u16),
+            local: (
+                format!("10.{}.{}.{}", node / 65_536, node / 256 % 256, node % 256),
+                30_000 + dice.below(30_000) as u16,
+            ),
             scope: if public { "public" } else { "private" },
             direction: if dice.below(5) == 0 { "inbound" } else { "outbound" },
             relay: relayed.then_some(["nc", "socat", "openssl", "python3"][dice.below(4) as usize]),

@@ -143,8 +143,11 @@ fn chain(scenario: &Scenario) -> Rows {
 }
 
 fn longest(scenario: &Scenario) -> Rows {
-    let mut all: Vec<(u64, &Told)> =
-        scenario.told.iter().map(|told| (seconds(last(&told.incident)) - seconds(told.incident.start), told)).collect();
+    let mut all: Vec<(u64, &Told)> = scenario
+        .told
+        .iter()
+        .map(|told| (seconds(last(&told.incident)) - seconds(told.incident.start), told))
+        .collect();
     all.sort_by_key(|(length, told)| {
         (std::cmp::Reverse(*length), name(told.node), told.incident.id.to_string())
     });
@@ -210,7 +213,8 @@ fn rows(scenario: &Scenario) -> Rows {
 }
 
 fn drift(scenario: &Scenario) -> Rows {
-    let added = scenario.told.iter().find(|told| told.incident.commands[0].program.origin == "added").unwrap();
+    let added =
+        scenario.told.iter().find(|told| told.incident.commands[0].program.origin == "added").unwrap();
     let program = &added.incident.commands[0].program;
     let digest = |digits: &str| {
         let image = "registry.example/shop/api:2";
@@ -240,9 +244,10 @@ fn new_in_a_day() -> Rows {
 
 fn losses(scenario: &Scenario) -> Rows {
     let recent = |node: usize, kind: &str| -> (u64, u64, u64) {
-        let of = scenario.losses.iter().filter(|(of, at, what, _)| {
-            (*of, *what) == (node, kind) && *at >= scenario.now - 7 * DAY
-        });
+        let of = scenario
+            .losses
+            .iter()
+            .filter(|(of, at, what, _)| (*of, *what) == (node, kind) && *at >= scenario.now - 7 * DAY);
         of.fold((0, 0, 0), |(sum, records, newest), (_, at, _, count)| {
             (sum + count, records + 1, newest.max(*at))
         })

@@ -281,8 +281,13 @@ impl Scenario {
         // Torn within a letter, garbage, what a crash of the machine leaves, and something else's line.
         let mut torn = "{\"finding\":{\"name\":\"ä".as_bytes().to_vec();
         torn.pop();
-        let others =
-            [torn, b"no record at all".to_vec(), vec![0; 600], br#"{"level":"info"}"#.to_vec(), b"[1]".to_vec()];
+        let others = [
+            torn,
+            b"no record at all".to_vec(),
+            vec![0; 600],
+            br#"{"level":"info"}"#.to_vec(),
+            b"[1]".to_vec(),
+        ];
         let count = others.len() as u64;
         let others: Vec<u8> = others.join(&b'\n').into_iter().chain(*b"\n").collect();
         fs::create_dir_all(directory.join("odd")).unwrap();

@@ -12,8 +12,8 @@ use tetherd::model::ids::FindingId;
 
 use crate::incident::{Command, Incident, Machine, Place, Program, SECOND, about};
 
-/// Of how many records one is of a finding, in percent.
-const FINDINGS: u64 = 75;
+/// Records of findings, in percent; the rest are the daemon's of itself, as on quiet nodes.
+const FINDINGS: u64 = 20;
 /// Commands of one incident, at most; its records are one for each, and one for its end.
 const COMMANDS_MAX: u64 = 8;
 const DAY: u64 = 86_400 * SECOND;
@@ -121,7 +121,7 @@ impl World {
         let machine = self.machine(index);
         let mut dice = Dice(index);
         // One node in a hundred has been silent for a day.
-        let end = if index % 100 == 0 { self.now - DAY } else { self.now };
+        let end = if index.is_multiple_of(100) { self.now - DAY } else { self.now };
         let mut timed: Vec<(u64, Record)> = Vec::new();
         while (timed.len() as u64) < count * FINDINGS / 100 {
             let incident = self.incident(index, end, &mut dice);

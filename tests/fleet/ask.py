@@ -35,8 +35,7 @@ def main():
     ]
     if name == "duckdb":
         engine.keep()
-        kept = {query: engine.ask(text) for query, text in engines.queries(name)}
-        answers["kept answers differ"] = [query for query in kept if kept[query] != answers[query]]
+        answers["kept"] = {query: engine.ask(text) for query, text in engines.queries(name)}
     json.dump(answers, sys.stdout)
 
 

@@ -212,55 +212,13 @@ WHERE NOT isValidJSON(line)
 -- The newest record of each finding. `day` never changes for one finding: it is the day of its first command.
 -- Read it with FINAL.
 CREATE TABLE IF NOT EXISTS tetherd.findings
-(
-    day           Date,
-    origin        LowCardinality(String),
-    node          LowCardinality(String),
-    id            String,
-    sequence      UInt64,
-    received      DateTime64(3, 'UTC'),
-    boot_id       LowCardinality(String),
-    state         LowCardinality(String),
-    severity      LowCardinality(String),
-    first_seen    DateTime64(9, 'UTC') CODEC(Delta, ZSTD),
-    last_seen     DateTime64(9, 'UTC') CODEC(Delta, ZSTD),
-    resource      LowCardinality(String),
-    row           UInt8,
-    seen          LowCardinality(String),
-    tether_kind   LowCardinality(String),
-    direction     LowCardinality(String),
-    peer_scope    LowCardinality(String),
-    protocol      LowCardinality(String),
-    peer          String,
-    peer_port     UInt16,
-    local         String,
-    local_port    UInt16,
-    exe           LowCardinality(String),
-    args          Array(String),
-    pid           UInt32,
-    sha256        LowCardinality(String),
-    exe_origin    LowCardinality(String),
-    user_id       UInt32,
-    user_name     LowCardinality(String),
-    parent_exe    LowCardinality(String),
-    relay         LowCardinality(String),
-    runtime       LowCardinality(String),
-    container_id  String,
-    container     LowCardinality(String),
-    image         LowCardinality(String),
-    image_id      LowCardinality(String),
-    namespace     LowCardinality(String),
-    pod           String,
-    pod_uid       String,
-    owner         LowCardinality(String),
-    process_count UInt64,
-    commands      Nested(time DateTime64(9, 'UTC'), pid UInt32, comm String, args String, seen LowCardinality(String)),
-    programs      Nested(path String, sha256 String),
-    evidence      Array(String)
-)
 ENGINE = ReplacingMergeTree(sequence)
 ORDER BY (day, origin, node, id)
-TTL toDateTime(received) + INTERVAL 400 DAY;
+TTL toDateTime(received) + INTERVAL 400 DAY
+EMPTY AS
+SELECT toDate(first_seen) AS day, * EXCEPT (line, line_sha256, previous_sha256, class, category, created,
+                                            losses, dropped_first, dropped_last, dropped_count)
+FROM tetherd.records;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS tetherd.to_findings TO tetherd.findings AS
 SELECT toDate(first_seen) AS day, * EXCEPT (line, line_sha256, previous_sha256, class, category, created,

@@ -60,6 +60,7 @@ use crate::sensor::settings::FanotifyMode;
 use crate::sensor::suspect::{Interest, Named};
 use crate::sensor::sweep::{self, SweepRequest, SweepWires};
 use crate::sensor::wires::Wires;
+use crate::spool::record::observe_as;
 use crate::spool::writer::Writer;
 use crate::stats::{Count, Stats};
 use crate::sys::clock;
@@ -101,6 +102,7 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let (writer, opened) = Writer::open(config.spool.clone(), &boot_id)?;
     let (restored, leftovers) = restore::restore(writer.active_records(), &boot_id);
     let mut enricher = Enricher::new(config.enrich.clone(), boot_id.clone());
+    observe_as(enricher.node_name(), enricher.resource());
     enricher.keep_copies_in(&config.spool.directory);
     enricher.remember(leftovers.values());
     let board = Arc::new(Board::new(&config, &boot_id, enricher.node_name(), stats.clone()));

@@ -42,7 +42,7 @@ pub use user::{inner_uid, name_in};
 
 use crate::model::clock::Moment;
 use crate::model::detection::Detection;
-use crate::model::finding::Record;
+use crate::model::finding::{Record, Resource};
 use crate::model::look::{Look, Namespaces};
 
 use cloud::Cloud;
@@ -208,6 +208,11 @@ impl Enricher {
     /// The node's name (`VM_Instance_Name`).
     pub fn node_name(&self) -> &str {
         &self.node.name
+    }
+
+    /// What the node is, or is part of, as far as the configuration says.
+    pub fn resource(&self) -> &Resource {
+        &self.node.resource
     }
 
     fn place(&self, look: &Look) -> Place {

@@ -4,6 +4,7 @@
 //! findings themselves (`enrich`).
 
 use std::collections::BTreeMap;
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
@@ -40,8 +41,32 @@ pub fn canonical_name(id: FindingId) -> String {
     format!("{CANONICAL_PARENT}/findings/{id}")
 }
 
+/// Node and resource that observations are of; the host by its host name as long as nobody has said.
+static HERE: RwLock<Option<(String, Resource)>> = RwLock::new(None);
+
+/// From now on observations are of this node and resource, as this daemon's findings are. Where the records of many nodes
+/// come together, a node is known by its name.
+pub fn observe_as(node: &str, resource: &Resource) {
+    if let Ok(mut here) = HERE.write() {
+        *here = Some((node.to_owned(), resource.clone()));
+    }
+}
+
+fn here() -> (String, Resource) {
+    HERE.read().ok().and_then(|here| here.clone()).unwrap_or_else(|| {
+        let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
+        let resource = Resource {
+            name: format!("//tetherd/hosts/{host}"),
+            display_name: host.clone(),
+            kind: "tetherd/Host".into(),
+            project: None,
+        };
+        (host, resource)
+    })
+}
+
 /// A record that is not a finding: class OBSERVATION, no severity, over as soon as it is written, under a name that no
-/// other record has. Its resource is the host by its host name; a caller that knows a better one puts it in.
+/// other record has. Its node and resource are those of [`observe_as`].
 pub fn observation(
     category: &str,
     description: &str,
@@ -60,19 +85,18 @@ pub fn observation(
     digits.iter_mut().zip(seed.finalize()).for_each(|(digit, byte)| *digit = byte);
     let id = FindingId(digits);
 
-    let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
-    let resource_name = format!("//tetherd/hosts/{host}");
+    let (node, resource) = here();
     let mut source_properties = properties;
     source_properties.insert(property::BOOT_ID.into(), boot_id.into());
     source_properties.insert(property::SCHEMA_VERSION.into(), SCHEMA_VERSION.into());
-    source_properties.insert(property::VM_INSTANCE_NAME.into(), host.clone().into());
+    source_properties.insert(property::VM_INSTANCE_NAME.into(), node.into());
     Record {
         finding: Finding {
             name: finding_name(id),
             canonical_name: canonical_name(id),
             parent: PARENT.into(),
             parent_display_name: PARENT_DISPLAY_NAME.into(),
-            resource_name: resource_name.clone(),
+            resource_name: resource.name.clone(),
             state: State::Inactive,
             category: category.into(),
             severity: None,
@@ -92,12 +116,7 @@ pub fn observation(
             kubernetes: None,
             source_properties,
         },
-        resource: Resource {
-            name: resource_name,
-            display_name: host,
-            kind: "tetherd/Host".into(),
-            project: None,
-        },
+        resource,
     }
 }
 
@@ -119,5 +138,12 @@ mod tests {
         ));
         assert!(!line.contains("severity"));
         assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), one);
+
+        let cluster = Resource { name: "//k8s.local/clusters/prod".into(), ..Resource::default() };
+        observe_as("node-7", &cluster);
+        let there = make();
+        *HERE.write().unwrap() = None;
+        assert_eq!(there.text(property::VM_INSTANCE_NAME), Some("node-7"));
+        assert_eq!((there.finding.resource_name, there.resource), (cluster.name.clone(), cluster));
     }
 }

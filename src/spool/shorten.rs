@@ -19,7 +19,7 @@ const PADDING: &str = "Padding";
 const STEPS: [(usize, usize); 6] = [(4096, 256), (2048, 64), (1024, 32), (512, 16), (200, 8), (200, 3)];
 
 /// Source properties that stay when nothing else helps.
-const ESSENTIAL: [&str; 9] = [
+const ESSENTIAL: [&str; 10] = [
     property::BOOT_ID,
     property::PEER_SCOPE,
     property::PREVIOUS_SHA256,
@@ -29,6 +29,7 @@ const ESSENTIAL: [&str; 9] = [
     property::SEQUENCE,
     property::TETHER_DIRECTION,
     property::TETHER_KIND,
+    property::VM_INSTANCE_NAME,
 ];
 
 /// The line, without its newline, and whether the record had to be shortened for it.

@@ -12,8 +12,8 @@ use tetherd::model::ids::FindingId;
 
 use crate::incident::{Command, Incident, Machine, Place, Program, SECOND, about};
 
-/// Records of findings, in percent; the rest are the daemon's of itself, as on quiet nodes.
-const FINDINGS: u64 = 20;
+/// Records of findings, in percent: many more than real nodes have, so that there is something to ask.
+const FINDINGS: u64 = 75;
 /// Commands of one incident, at most; its records are one for each, and one for its end.
 const COMMANDS_MAX: u64 = 8;
 const DAY: u64 = 86_400 * SECOND;

@@ -6,6 +6,8 @@
 //! (enrich and spool), `syslog`, `control`; the main thread
 //! waits for signals and looks after the others once a second.
 
+pub mod calls;
+pub mod confine;
 pub mod control;
 pub mod engine_thread;
 pub mod error;
@@ -19,6 +21,7 @@ pub mod relay_thread;
 pub mod restore;
 pub mod scan;
 pub mod screen;
+pub mod service;
 pub mod status;
 
 use std::path::PathBuf;
@@ -38,6 +41,7 @@ use crate::daemon::judge::Judge;
 use crate::daemon::lookout::Lookout;
 use crate::daemon::record_thread::{RecordThread, Work};
 use crate::daemon::relay_thread::RelayThread;
+use crate::daemon::service::Service;
 use crate::daemon::status::Board;
 use crate::deliver;
 use crate::engine::policy::RuleSet;
@@ -55,6 +59,7 @@ use crate::sensor::sweep::{self, SweepRequest, SweepWires};
 use crate::sensor::wires::Wires;
 use crate::spool::writer::Writer;
 use crate::stats::{Count, Stats};
+use crate::sys::clock;
 use crate::sys::limits::raise_descriptors;
 
 /// Descriptors wanted: suspects and what waits to be read hold some.
@@ -87,6 +92,8 @@ pub struct RunOptions {
 pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     oplog::init();
     raise_descriptors(DESCRIPTORS_MAX);
+    let service = Service::new();
+    confine::confine(&config)?;
     // Signals are taken before the first thread starts, so that none is lost or ends the program half-way.
     let signals = signals()?;
     let rules = Arc::new(load_rules(&config)?);
@@ -162,9 +169,10 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let control = control::Control::start(&config.control.socket, board.clone(), sweeps_in.clone())?;
     let _ = sweeps_in.send(SweepRequest { everything: true });
     board.set_ready();
-    eprintln_ready();
+    log::info!("ready");
+    service.ready();
 
-    let threads = (lookout, hold);
+    let threads = (lookout, hold, service);
     let outcome =
         watch(&signals, config, &options, threads, &work_in, &engine_orders_in, &sweeps_in, &catalog, &board);
 
@@ -203,7 +211,7 @@ fn watch(
     signals: &Receiver<i32>,
     mut config: Config,
     options: &RunOptions,
-    (mut lookout, mut hold): (Lookout, Hold),
+    (mut lookout, mut hold, mut service): (Lookout, Hold, Service),
     work: &crossbeam_channel::Sender<Work>,
     engine: &crossbeam_channel::Sender<EngineOrder>,
     sweeps: &crossbeam_channel::Sender<SweepRequest>,
@@ -215,7 +223,11 @@ fn watch(
     let outcome = loop {
         select! {
             recv(signals) -> signal => match signal {
-                Ok(SIGHUP) => reload(&mut config, options, engine, catalog, board),
+                Ok(SIGHUP) => {
+                    service.reloading(clock::now().mono_ns);
+                    let refused = reload(&mut config, options, engine, catalog, board);
+                    service.reloaded(refused.err().as_deref());
+                }
                 Ok(SIGUSR1) => { let _ = sweeps.try_send(SweepRequest { everything: true }); }
                 _ => break Ok(()),
             },
@@ -224,6 +236,7 @@ fn watch(
                     break Err(error.into());
                 }
                 hold.tick();
+                service.tick(board.stats().pulses(), clock::now().mono_ns);
                 let losses = lookout.new_losses();
                 if !losses.is_empty() {
                     let _ = work.try_send(Work::Losses(losses));
@@ -237,6 +250,7 @@ fn watch(
             }
         }
     };
+    service.stopping();
     hold.stop();
     lookout.stop();
     outcome
@@ -249,7 +263,7 @@ fn reload(
     engine: &crossbeam_channel::Sender<EngineOrder>,
     catalog: &InForce,
     board: &Arc<Board>,
-) {
+) -> Result<(), String> {
     match load(options).and_then(|new| load_rules(&new).map(|rules| (new, Arc::new(rules)))) {
         Ok((new, rules)) => {
             board.set_rules(rules.clone());
@@ -266,10 +280,12 @@ fn reload(
             config.control.rules_directory = new.control.rules_directory;
             board.stats().count(Count::Reloads);
             log::info!("reload: done");
+            Ok(())
         }
         Err(error) => {
             board.stats().count(Count::ReloadsRefused);
             log::error!("reload refused, everything stays as it was: {error}");
+            Err(error.to_string())
         }
     }
 }
@@ -291,6 +307,7 @@ fn needs_restart(old: &Config, new: &Config) -> bool {
         || old.enrich != new.enrich
         || old.control.socket != new.control.socket
         || old.control.metrics_file != new.control.metrics_file
+        || old.control.system_calls != new.control.system_calls
 }
 
 /// The configuration of a run.
@@ -333,8 +350,4 @@ fn signals() -> Result<Receiver<i32>, DaemonError> {
         })
         .map_err(DaemonError::Thread)?;
     Ok(told)
-}
-
-fn eprintln_ready() {
-    log::info!("ready");
 }

@@ -21,6 +21,7 @@ use crate::model::ids::FindingId;
 use crate::model::loss::Loss;
 use crate::spool::record::observation;
 use crate::spool::writer::{OpenReport, Writer};
+use crate::stats::pulse::Stage;
 use crate::stats::{Count, Stats};
 use crate::sys::clock;
 
@@ -67,13 +68,16 @@ impl RecordThread {
         std::thread::Builder::new().name("record".into()).spawn(move || {
             let mut troubled = false;
             loop {
+                self.stats.pulses().rests(Stage::Record);
                 let first = if troubled { work.recv_timeout(RETRY) } else { work.recv().map_err(Into::into) };
                 let over = matches!(first, Err(RecvTimeoutError::Disconnected));
                 let batch = first.into_iter().chain(work.try_iter().take(BATCH_MAX - 1));
                 let mut records: Vec<Record> = Vec::new();
                 for item in batch {
+                    self.stats.pulses().works(Stage::Record);
                     self.turn(item, &mut leftovers, &mut records);
                 }
+                self.stats.pulses().works(Stage::Record);
                 troubled = !self.store(&mut records, troubled);
                 if !troubled {
                     records.iter().for_each(|record| screen.show(record));

@@ -20,6 +20,7 @@ use crate::model::finding::Record;
 use crate::model::loss::Loss;
 use crate::spool::cursor::Cursor;
 use crate::spool::reader::{Entry, Reader};
+use crate::stats::pulse::Stage;
 use crate::stats::{Count, Stats};
 use crate::sys::clock;
 
@@ -63,6 +64,7 @@ pub fn spawn(
     let thread = std::thread::Builder::new().name("syslog".into()).spawn(move || {
         loop {
             delivery.run(&stop, None);
+            delivery.stats.pulses().rests(Stage::Syslog);
             select! {
                 recv(news) -> _ => {}
                 recv(stop) -> _ => break,
@@ -99,6 +101,7 @@ impl Delivery {
             if over {
                 break;
             }
+            self.stats.pulses().works(Stage::Syslog);
             let Some(entry) = self.next_entry() else { break };
             match self.send(&entry.record) {
                 true => {

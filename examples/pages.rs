@@ -89,7 +89,10 @@ fn seen_from_a_command(name: &str) -> Roff {
     if name == "run" {
         rest.control("SH", ["SIGNALS"]);
         for (signal, what) in [
-            ("SIGHUP", "reads the configuration and the rules again; where they are wrong, everything stays as it was"),
+            (
+                "SIGHUP",
+                "reads the configuration and the rules again; where they are wrong, everything stays as it was",
+            ),
             ("SIGUSR1", "sweeps /proc now"),
             ("SIGTERM, SIGINT", "stores what is under way, and ends"),
         ] {
@@ -111,13 +114,7 @@ fn spaced(command: Command) -> Command {
     }
 }
 
-fn page(
-    man: &Path,
-    command: Command,
-    section: &str,
-    date: &str,
-    rest: &Roff,
-) -> Result<(), Box<dyn Error>> {
+fn page(man: &Path, command: Command, section: &str, date: &str, rest: &Roff) -> Result<(), Box<dyn Error>> {
     let page = Man::new(command).section(section).date(date).source(source()).manual(MANUAL);
     let mut text = Vec::new();
     page.render(&mut text)?;
@@ -138,7 +135,10 @@ fn exit_codes(rest: &mut Roff) {
     rest.control("SH", ["EXIT STATUS"]);
     for (exit, what) in [
         (Exit::Ok, "done, and nothing is wrong"),
-        (Exit::Findings, "done, and the answer is no: verify found a break, doctor a failure, self-test no record"),
+        (
+            Exit::Findings,
+            "done, and the answer is no: verify found a break, doctor a failure, self-test no record",
+        ),
         (Exit::Usage, "the command line is wrong"),
         (Exit::Data, "what was read is damaged"),
         (Exit::NoInput, "what was asked for is not there, or cannot be read"),

@@ -5,9 +5,8 @@
 use crate::config::Config;
 use crate::config::values::{
     Value, facility, fanotify, fanotify_shown, flag, lookups, lookups_shown, metrics, names, number, path,
-    path_shown, paths, plain, provider, provider_shown, quoted, resource, shown, size, socket, system_calls, system_calls_shown,
-    texts_shown,
-    within,
+    path_shown, paths, plain, provider, provider_shown, quoted, resource, shown, size, socket, system_calls,
+    system_calls_shown, texts_shown, within,
 };
 
 /// One key.

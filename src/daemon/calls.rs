@@ -191,8 +191,14 @@ const SOMETIMES: &[Allowed] = &[
         call: libc::SYS_socket,
         when: &[
             &[(0, Is::Equal(libc::AF_UNIX.unsigned_abs()))],
-            &[(0, Is::Equal(libc::AF_NETLINK.unsigned_abs())), (2, Is::Equal(libc::NETLINK_CONNECTOR.unsigned_abs()))],
-            &[(0, Is::Equal(libc::AF_NETLINK.unsigned_abs())), (2, Is::Equal(libc::NETLINK_SOCK_DIAG.unsigned_abs()))],
+            &[
+                (0, Is::Equal(libc::AF_NETLINK.unsigned_abs())),
+                (2, Is::Equal(libc::NETLINK_CONNECTOR.unsigned_abs())),
+            ],
+            &[
+                (0, Is::Equal(libc::AF_NETLINK.unsigned_abs())),
+                (2, Is::Equal(libc::NETLINK_SOCK_DIAG.unsigned_abs())),
+            ],
         ],
     },
     Allowed { call: libc::SYS_socketpair, when: &[&[(0, Is::Equal(libc::AF_UNIX.unsigned_abs()))]] },

@@ -66,7 +66,8 @@ pub fn confine(often: &[libc::c_long], list: &[Allowed], otherwise: Otherwise) -
 fn shortcut(often: &[libc::c_long]) -> io::Result<BpfProgram> {
     let count = u8::try_from(often.len()).ok().filter(|count| *count < 200);
     let count = count.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    let instruction = |code: u32, yes, no, value| sock_filter { code: code as u16, jt: yes, jf: no, k: value };
+    let instruction =
+        |code: u32, yes, no, value| sock_filter { code: code as u16, jt: yes, jf: no, k: value };
     // `struct seccomp_data`: the call's number at 0, the architecture at 4.
     let load = |at| instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, at);
     let equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
@@ -116,14 +117,8 @@ fn install(program: &BpfProgram, flags: libc::c_ulong) -> io::Result<()> {
     let filter = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut().cast() };
     // SAFETY: the kernel reads `len` instructions at `filter`, which `program` holds through the call, in the form of
     // `struct sock_filter`.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            flags,
-            &raw const filter,
-        )
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const filter) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 

@@ -10,7 +10,7 @@ use crate::common::daemon::TETHERD;
 #[macro_export]
 macro_rules! require_builders {
     () => {
-        $crate::require!("git", "python3", "gzip", "objcopy", "dpkg-deb", "rpmbuild", "cargo");
+        $crate::require!("git", "python3", "gzip", "objcopy", "dpkg-deb", "rpmbuild");
     };
 }
 
@@ -48,11 +48,16 @@ pub fn built() -> &'static Built {
 pub fn build(name: &str) -> Built {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("packages-{name}"));
     let _ = std::fs::remove_dir_all(&out);
+    std::fs::create_dir_all(&out).unwrap();
+    // Without what takes long to pack.
+    let program = out.join("tetherd");
+    said(Command::new("objcopy").arg("--strip-debug").arg(TETHERD).arg(&program));
     let mut command = Command::new(root().join("packaging/build"));
-    command.env("TETHERD_PROGRAM", TETHERD).env("TETHERD_PACKAGES", &out);
+    command.env("TETHERD_PROGRAM", &program).env("TETHERD_PACKAGES", &out).env("TETHERD_PACKAGES_LEVEL", "1");
     said(&mut command);
     let version = env!("CARGO_PKG_VERSION");
-    let (debian, rpm) = if cfg!(target_arch = "aarch64") { ("arm64", "aarch64") } else { ("amd64", "x86_64") };
+    let (debian, rpm) =
+        if cfg!(target_arch = "aarch64") { ("arm64", "aarch64") } else { ("amd64", "x86_64") };
     Built {
         deb: out.join(format!("tetherd_{version}-1_{debian}.deb")),
         rpm: out.join(format!("tetherd-{version}-1.{rpm}.rpm")),

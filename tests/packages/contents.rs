@@ -33,7 +33,11 @@ fn builds_are_the_same() {
     let sums = |path: &Path| std::fs::read_to_string(path).unwrap();
     assert_eq!(sums(&first.sums), sums(&second.sums));
     assert!(sums(&first.sums).lines().count() >= 4);
-    said(Command::new("sha256sum").args(["--check", "--strict", "SHA256SUMS"]).current_dir(first.sums.parent().unwrap()));
+    said(
+        Command::new("sha256sum")
+            .args(["--check", "--strict", "SHA256SUMS"])
+            .current_dir(first.sums.parent().unwrap()),
+    );
 }
 
 #[test]
@@ -53,7 +57,9 @@ fn a_debian_package() {
     let listing = said(Command::new("dpkg-deb").arg("-c").arg(deb));
     let names: BTreeSet<&str> =
         listing.lines().map(|line| line.split_whitespace().nth(5).unwrap().trim_start_matches('.')).collect();
-    for file in FILES.iter().chain(&["/usr/share/doc/tetherd/copyright", "/usr/share/doc/tetherd/THIRD-PARTY.gz"]) {
+    for file in
+        FILES.iter().chain(&["/usr/share/doc/tetherd/copyright", "/usr/share/doc/tetherd/THIRD-PARTY.gz"])
+    {
         assert!(names.contains(file), "{file} is missing in {listing}");
     }
     for line in listing.lines() {
@@ -86,15 +92,24 @@ fn an_rpm_package() {
     }
     assert_eq!(query(&["-c"]).trim(), "/etc/tetherd/tetherd.toml");
     let scripts = query(&["--scripts"]);
-    for needed in ["systemctl --no-reload preset tetherd.service", "disable --now tetherd.service", "try-restart tetherd.service"] {
+    for needed in [
+        "systemctl --no-reload preset tetherd.service",
+        "disable --now tetherd.service",
+        "try-restart tetherd.service",
+    ] {
         assert!(scripts.contains(needed), "{needed} is missing in {scripts}");
     }
     let flags = query(&["--qf", "[%{FILEFLAGS:fflags} %{FILENAMES}\\n]"]);
-    assert!(flags.lines().any(|line| line == "cn /etc/tetherd/tetherd.toml"), "not replaced at an upgrade: {flags}");
+    assert!(
+        flags.lines().any(|line| line == "cn /etc/tetherd/tetherd.toml"),
+        "not replaced at an upgrade: {flags}"
+    );
     // Into an empty root; its scripts would ask the systemd of this machine.
     let root = tempfile::tempdir().unwrap();
     let into = root.path().to_str().unwrap();
-    said(Command::new("rpm").args(["--root", into, "--nodeps", "--noscripts", "--nosignature", "-i"]).arg(rpm));
+    said(
+        Command::new("rpm").args(["--root", into, "--nodeps", "--noscripts", "--nosignature", "-i"]).arg(rpm),
+    );
     said(Command::new("rpm").args(["--root", into, "--nodeps", "--noscripts", "-V", "tetherd"]));
     assert!(root.path().join("usr/bin/tetherd").exists());
     said(Command::new("rpm").args(["--root", into, "--noscripts", "-e", "tetherd"]));
@@ -130,9 +145,18 @@ fn a_bill_of_materials() {
 fn the_distributions_checkers() {
     require_builders!();
     crate::require!("lintian", "rpmlint");
-    let lintian = Command::new("lintian").args(["--fail-on", "error,warning", "--info"]).arg(&built().deb).output().unwrap();
+    let lintian = Command::new("lintian")
+        .args(["--fail-on", "error,warning", "--info"])
+        .arg(&built().deb)
+        .output()
+        .unwrap();
     assert!(lintian.status.success(), "{}", all(&lintian));
-    let rpmlint = Command::new("rpmlint").arg("--config").arg(root().join("packaging/rpm/rpmlint.toml")).arg(&built().rpm).output().unwrap();
+    let rpmlint = Command::new("rpmlint")
+        .arg("--config")
+        .arg(root().join("packaging/rpm/rpmlint.toml"))
+        .arg(&built().rpm)
+        .output()
+        .unwrap();
     let said = all(&rpmlint);
     assert!(said.contains(" 0 errors, 0 warnings"), "{said}");
 }

@@ -17,14 +17,15 @@ fn tree() -> tempfile::TempDir {
     root
 }
 
-/// A page as a reader sees it; what groff has to say against it fails the test.
+/// A page as a reader sees it, on one line; what groff has to say against it fails the test.
 fn page(path: &Path) -> String {
     let mut command = Command::new("man");
     command.args(["--warnings=w", "--local-file"]).arg(path).env("MANWIDTH", "80").env("LC_ALL", "C.UTF-8");
     let output = command.output().unwrap();
     let warnings = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && warnings.is_empty(), "{}: {warnings}", path.display());
-    String::from_utf8(output.stdout).unwrap()
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]

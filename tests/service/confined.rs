@@ -59,7 +59,8 @@ fn without_a_filter() {
     require!();
     let place = Place::new("");
     let text = std::fs::read_to_string(place.config()).unwrap();
-    std::fs::write(place.config(), text.replace("[control]\n", "[control]\nsystem_calls = \"off\"\n")).unwrap();
+    std::fs::write(place.config(), text.replace("[control]\n", "[control]\nsystem_calls = \"off\"\n"))
+        .unwrap();
     let daemon = Daemon::start_in(&place);
     let mode = crate::common::mode::mode_of(&daemon);
     check(&daemon, if mode == "hold" { WITH_HOLD } else { WITHOUT_HOLD }, "0");

@@ -51,6 +51,8 @@ impl Manager {
     /// The same; it has to come.
     pub fn hears(&self, line: &str) -> String {
         let heard = self.hears_within(line, DEADLINE);
-        heard.unwrap_or_else(|| panic!("the manager did not hear {line}; tetherd said:\n{}", self.daemon.said()))
+        heard.unwrap_or_else(|| {
+            panic!("the manager did not hear {line}; tetherd said:\n{}", self.daemon.said())
+        })
     }
 }

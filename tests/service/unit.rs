@@ -24,7 +24,10 @@ fn unit(drop_ins: &[&str]) -> tempfile::TempDir {
     std::fs::create_dir(&drops).unwrap();
     // What systemd looks for when it verifies a unit.
     let text = shipped("tetherd.service").replace("/usr/bin/tetherd", "/bin/true");
-    let text: String = text.lines().filter(|line| !line.starts_with("Documentation=")).fold(String::new(), |text, line| text + line + "\n");
+    let text: String = text
+        .lines()
+        .filter(|line| !line.starts_with("Documentation="))
+        .fold(String::new(), |text, line| text + line + "\n");
     std::fs::write(directory.path().join("tetherd.service"), text).unwrap();
     for name in drop_ins {
         std::fs::write(drops.join(name), shipped(&format!("drop-ins/{name}"))).unwrap();
@@ -35,7 +38,8 @@ fn unit(drop_ins: &[&str]) -> tempfile::TempDir {
 fn analyze(arguments: &[&str], directory: &Path) -> (String, bool) {
     let mut command = Command::new("systemd-analyze");
     let output = command.args(arguments).arg(directory.join("tetherd.service")).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (said, output.status.success())
 }
 
@@ -59,10 +63,11 @@ fn exposure_stays_low() {
 #[test]
 fn systemd_understands_every_line() {
     require!("systemd-analyze");
-    let drop_ins: Vec<String> = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/drop-ins"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let drop_ins: Vec<String> =
+        std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/drop-ins"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
     assert!(drop_ins.len() >= 4);
     let drop_ins: Vec<&str> = drop_ins.iter().map(String::as_str).collect();
     let directory = unit(&drop_ins);
@@ -124,7 +129,9 @@ fn system_calls_are_those_that_the_daemon_needs() {
     let groups = groups();
     let texts = [shipped("tetherd.service"), shipped("drop-ins/hold.conf")];
     let mut allowed = BTreeSet::new();
-    for line in texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("SystemCallFilter=")) {
+    for line in
+        texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("SystemCallFilter="))
+    {
         let (taken_away, names) = line.strip_prefix('~').map_or((false, line), |names| (true, names));
         let mut named = BTreeSet::new();
         names.split_whitespace().for_each(|name| members(&groups, name, &mut named));
@@ -136,7 +143,8 @@ fn system_calls_are_those_that_the_daemon_needs() {
     let mut default = BTreeSet::new();
     members(&groups, "@default", &mut default);
     allowed.extend(default);
-    let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/daemon/calls.rs")).unwrap();
+    let source =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/daemon/calls.rs")).unwrap();
     let needed: BTreeSet<&str> = source
         .split("libc::SYS_")
         .skip(1)
@@ -152,7 +160,12 @@ fn system_calls_are_those_that_the_daemon_needs() {
 fn paths_are_the_defaults() {
     let defaults = Config::defaults();
     let unit = shipped("tetherd.service");
-    assert!(defaults.spool.directory.starts_with("/var/lib/tetherd") && unit.contains("\nStateDirectory=tetherd\n"));
-    assert!(defaults.control.socket.starts_with("/run/tetherd") && unit.contains("\nRuntimeDirectory=tetherd\n"));
+    assert!(
+        defaults.spool.directory.starts_with("/var/lib/tetherd")
+            && unit.contains("\nStateDirectory=tetherd\n")
+    );
+    assert!(
+        defaults.control.socket.starts_with("/run/tetherd") && unit.contains("\nRuntimeDirectory=tetherd\n")
+    );
     assert!(unit.contains("\nExecStart=/usr/bin/tetherd run --quiet\n"));
 }

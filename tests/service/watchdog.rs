@@ -82,7 +82,9 @@ fn the_main_thread_hangs() {
     manager.hears("WATCHDOG=1");
     wait_for("metrics", || metrics.exists().then_some(()));
     // Between two writings there is no such file.
-    wait_for("a moment between two writings", || nix::unistd::mkfifo(&temporary, Mode::S_IRUSR | Mode::S_IWUSR).ok());
+    wait_for("a moment between two writings", || {
+        nix::unistd::mkfifo(&temporary, Mode::S_IRUSR | Mode::S_IWUSR).ok()
+    });
     assert_eq!(manager.hears_within("nothing", A_WHILE / 4), None);
     while manager.next(Duration::ZERO).is_some() {}
     assert_eq!(manager.next(A_WHILE), None);

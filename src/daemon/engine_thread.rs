@@ -153,7 +153,7 @@ fn pass_on(engine: &mut Engine, stats: &Stats, wires: &EngineWires) {
         for order in orders {
             let order = match order {
                 Order::Follow(pid) => FollowOrder::Follow(pid),
-                Order::Forget(pid) => FollowOrder::Forget(pid),
+                Order::Forget(pid, then_ns) => FollowOrder::Forget(pid, then_ns),
             };
             // A full queue means that the sensor is busy; what it follows too long it drops at exit.
             let _ = wires.orders.try_send(order);

@@ -148,8 +148,9 @@ impl Incident {
     /// A command ran on the tether.
     pub fn join(&mut self, look: &Arc<Look>) {
         self.state = State::Active;
-        self.ends_at_ns = None;
         self.last_seen = look.at;
+        // Who is known to be gone does not enter.
+        self.ends_unless_alive(look.at);
         if self.restored.known.contains(&look.key) && look.key.start.0 > 0 {
             return;
         }
@@ -215,13 +216,28 @@ impl Incident {
         self.subject.key == look.key
     }
 
+    /// A living process is on the tether, a new one or one that was thought to have left.
+    pub fn enter(&mut self) {
+        self.alive += 1;
+        self.ends_at_ns = None;
+        if self.state != State::Active {
+            self.state = State::Active;
+            self.dirty = true;
+        }
+    }
+
     /// One process on the tether has ended.
     pub fn leave(&mut self, at: Moment) {
         self.alive = self.alive.saturating_sub(1);
         if self.alive == 0 && self.state == State::Active {
             self.last_seen = at;
-            self.ends_at_ns = Some(at.mono_ns.saturating_add(LINGER_NS));
+            self.ends_unless_alive(at);
         }
+    }
+
+    /// Without processes it lingers, and ends.
+    fn ends_unless_alive(&mut self, at: Moment) {
+        self.ends_at_ns = (self.alive == 0).then(|| at.mono_ns.saturating_add(LINGER_NS));
     }
 
     /// When there will be something to report, in nanoseconds of the monotonic clock.

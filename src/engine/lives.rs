@@ -59,7 +59,7 @@ impl Engine {
         let (earlier, evicted) = self.table.insert(life);
         for id in incidents {
             if let Some(incident) = self.incidents.get_mut(&id) {
-                incident.alive += 1;
+                incident.enter();
             }
             self.touch(id, at);
         }
@@ -96,7 +96,7 @@ impl Engine {
             .collect();
         self.checked = if skip.saturating_add(most) >= total { 0 } else { skip + most };
         for pid in dead {
-            self.orders.push(Order::Forget(pid));
+            self.orders.push(Order::Forget(pid, at.mono_ns));
             self.on_exit(pid, at);
         }
     }

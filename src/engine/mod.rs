@@ -58,8 +58,8 @@ const FILES_MAX: usize = 256;
 pub enum Order {
     /// Hear this process's forks and exit.
     Follow(Pid),
-    /// It does not matter after all.
-    Forget(Pid),
+    /// It does not matter after all, as it was then, in nanoseconds of the monotonic clock; what it has executed since may.
+    Forget(Pid, u64),
 }
 
 /// Totals since the engine was made.
@@ -279,7 +279,7 @@ impl Engine {
                 let open = self.incident_at(anchor, &socket);
                 if open.is_none() && joins.is_empty() && self.excused(&look, row, &socket, None, host) {
                     self.tally.allowed += 1;
-                    self.orders.push(Order::Forget(look.key.pid));
+                    self.orders.push(Order::Forget(look.key.pid, look.at.mono_ns));
                     return;
                 }
                 let judgement = self.judgement(&look, &program, row, direct_tether(&look, &socket));
@@ -295,7 +295,7 @@ impl Engine {
         }
         self.on_relayed(&look, &program, host, &mut joins, out);
         if joins.is_empty() {
-            self.orders.push(Order::Forget(look.key.pid));
+            self.orders.push(Order::Forget(look.key.pid, look.at.mono_ns));
             return;
         }
         for id in joins.iter().filter(|id| !again.contains(id)) {

@@ -343,7 +343,23 @@ fn a_sweep_tells_nothing_new_of_what_is_known() {
         (look.cause, look.seen) = (Cause::Sweep, Observation::Swept);
         script.handle(Event::Look(Box::new(look)));
     }
-    assert!(script.tick(10 * SECOND).iter().all(|d| d.process_count == 1));
+    let lives = |d: &Detection| d.process_count == 1 && d.state == State::Active;
+    assert!(script.tick(10 * SECOND).iter().all(lives));
+    script.exit(10);
+    assert_eq!(script.tick(3 * SECOND)[0].state, State::Inactive);
+}
+
+#[test]
+fn the_last_command_may_be_gone_before_it_is_read() {
+    let mut script = Script::new();
+    script.exec(10, 1, &["sh"], [tied(5), tied(5), tied(5)]);
+    script.fork(10, 11);
+    script.exit(10);
+    let at = script.now();
+    script.handle(Event::Vanished { pid: Pid(11), at });
+    script.exit(11);
+    let ended = script.tick(3 * SECOND).pop().unwrap();
+    assert_eq!((ended.process_count, ended.state), (2, State::Inactive));
 }
 
 #[test]
@@ -411,7 +427,7 @@ fn the_real_sshd_is_excused_and_a_false_one_is_not() {
     let real = sshd(&script, 0, 1);
     assert!(script.handle(real).is_empty());
     assert_eq!(script.engine.tally().allowed, 1);
-    assert_eq!(script.engine.take_orders(), [Order::Forget(Pid(10))]);
+    assert_eq!(script.engine.take_orders(), [Order::Forget(Pid(10), script.now().mono_ns)]);
     for (owner, mnt) in [(1000, 1), (0, 2)] {
         let mut script = Script::new();
         let false_one = sshd(&script, owner, mnt);

@@ -62,9 +62,16 @@ impl Connector {
         new
     }
 
-    /// Puts another filter in place of the one before.
+    /// Puts another filter in place of the one before. A socket's memory for filters is bounded, and while one takes
+    /// another's place both are in it: then everybody is heard meanwhile, or, if the list is too long even so, from then on.
     pub fn filter(&self, scope: Scope<'_>) -> io::Result<()> {
-        sockopt::attach_filter(self.socket.as_fd(), &program(scope))
+        let attached = sockopt::attach_filter(self.socket.as_fd(), &program(scope));
+        if attached.is_ok() || !matches!(scope, Scope::Listed(_)) {
+            return attached;
+        }
+        sockopt::attach_filter(self.socket.as_fd(), &program(Scope::Everybody))?;
+        let _ = sockopt::attach_filter(self.socket.as_fd(), &program(scope));
+        Ok(())
     }
 
     fn send(&self, listen: bool) -> io::Result<()> {

@@ -2,7 +2,7 @@
 //!
 //! Owns: the set of followed processes and the kernel filter that follows from it. Must not own: who belongs in it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::ids::Pid;
@@ -20,7 +20,8 @@ const BUSY_NS: u64 = 500_000_000;
 /// The set.
 #[derive(Debug, Default)]
 pub struct Followed {
-    set: HashSet<Pid>,
+    /// Each with when it was last seen to matter, in nanoseconds of the monotonic clock.
+    set: HashMap<Pid, u64>,
     changed: bool,
     applied_ns: u64,
     /// Until then everybody is heard, whoever comes and goes.
@@ -34,19 +35,32 @@ impl Followed {
         Self { shown, ..Self::default() }
     }
 
-    /// Adds a process; whether it is new.
-    pub fn add(&mut self, pid: Pid) -> bool {
-        let new = self.set.len() < FOLLOWED_MAX && self.set.insert(pid);
-        self.changed |= new;
-        if new {
-            self.shown.show_followed(pid, true);
+    /// Adds a process that matters since then; whether it is new.
+    pub fn add(&mut self, pid: Pid, since_ns: u64) -> bool {
+        if let Some(known_ns) = self.set.get_mut(&pid) {
+            *known_ns = since_ns.max(*known_ns);
+            return false;
         }
-        new
+        if self.set.len() >= FOLLOWED_MAX {
+            return false;
+        }
+        self.set.insert(pid, since_ns);
+        self.changed = true;
+        self.shown.show_followed(pid, true);
+        true
+    }
+
+    /// Takes a process out that did not matter then; what was seen of it later stays. A shell may execute another program
+    /// before the first was judged.
+    pub fn forget(&mut self, pid: Pid, then_ns: u64) {
+        if self.set.get(&pid).is_some_and(|since_ns| *since_ns <= then_ns) {
+            self.remove(pid);
+        }
     }
 
     /// Takes a process out; whether it was there.
     pub fn remove(&mut self, pid: Pid) -> bool {
-        let there = self.set.remove(&pid);
+        let there = self.set.remove(&pid).is_some();
         self.changed |= there;
         if there {
             self.shown.show_followed(pid, false);
@@ -56,7 +70,7 @@ impl Followed {
 
     /// Whether it is followed.
     pub fn contains(&self, pid: Pid) -> bool {
-        self.set.contains(&pid)
+        self.set.contains_key(&pid)
     }
 
     /// How many.
@@ -105,7 +119,7 @@ impl Followed {
         if self.is_wide() {
             return apply(Scope::Everybody);
         }
-        let listed: Vec<Pid> = self.set.iter().copied().collect();
+        let listed: Vec<Pid> = self.set.keys().copied().collect();
         apply(Scope::Listed(&listed))
     }
 
@@ -138,27 +152,38 @@ mod tests {
     fn the_filter_follows_the_set() {
         let mut followed = Followed::default();
         assert_eq!(scope(&mut followed, 1_000), None);
-        followed.add(Pid(1));
+        followed.add(Pid(1), 0);
         assert_eq!(scope(&mut followed, 1_000).as_deref(), Some("1 listed"));
         assert_eq!(scope(&mut followed, 2_000), None);
-        (2..400).for_each(|pid| {
-            followed.add(Pid(pid));
+        (2..4000).for_each(|pid| {
+            followed.add(Pid(pid), 0);
         });
         assert_eq!(scope(&mut followed, 2_000).as_deref(), Some("everybody"));
-        (1..400).for_each(|pid| {
+        (1..4000).for_each(|pid| {
             followed.remove(Pid(pid));
         });
         assert_eq!(scope(&mut followed, 3_000).as_deref(), Some("nobody"));
     }
 
     #[test]
+    fn what_was_seen_later_is_not_forgotten() {
+        let mut followed = Followed::default();
+        followed.add(Pid(1), 100);
+        followed.add(Pid(1), 200);
+        followed.forget(Pid(1), 100);
+        assert!(followed.contains(Pid(1)));
+        followed.forget(Pid(1), 200);
+        assert!(followed.is_empty());
+    }
+
+    #[test]
     fn a_burst_changes_it_once() {
         let mut followed = Followed::default();
-        followed.add(Pid(1));
+        followed.add(Pid(1), 0);
         assert_eq!(scope(&mut followed, 1_000).as_deref(), Some("1 listed"));
         let changes: Vec<String> = (1..300)
             .filter_map(|ms| {
-                followed.add(Pid(ms + 1));
+                followed.add(Pid(ms + 1), 0);
                 followed.remove(Pid(ms));
                 scope(&mut followed, 1_000 + u64::from(ms))
             })

@@ -282,7 +282,7 @@ impl Sensor {
         if let Some(look) = for_engine {
             self.stats.count(Count::LooksHandedOn);
             self.send(Event::Look(look));
-            self.follow(pid);
+            self.follow(pid, at.mono_ns);
         }
         true
     }
@@ -342,19 +342,20 @@ impl Sensor {
 
     fn seen_at(&mut self, pid: Pid, how: How, at: Moment, cause: Cause) {
         self.hand_on(Item::Seen(Seen { pid, how, at, cause }));
-        self.follow(pid);
+        self.follow(pid, at.mono_ns);
     }
 
     fn on_fork(&mut self, parent: Pid, child: Pid) {
         let start = stat(child).map_or(StartTime(0), |stat| stat.start);
-        self.send(Event::Forked { parent, child, start, at: clock::now() });
-        self.follow(child);
+        let at = clock::now();
+        self.send(Event::Forked { parent, child, start, at });
+        self.follow(child, at.mono_ns);
     }
 
     /// From the next filter on the process's forks and exit are heard.
-    fn follow(&mut self, pid: Pid) {
+    fn follow(&mut self, pid: Pid, since_ns: u64) {
         let narrow = !self.followed.is_wide();
-        if self.followed.add(pid) {
+        if self.followed.add(pid, since_ns) {
             self.fresh.push(pid);
             if narrow && self.followed.is_wide() {
                 self.stats.lose(Loss::FilterWidened, 1);
@@ -412,8 +413,8 @@ impl Sensor {
     fn take_orders(&mut self) {
         while let Ok(order) = self.wires.orders.try_recv() {
             match order {
-                FollowOrder::Follow(pid) => self.follow(pid),
-                FollowOrder::Forget(pid) => drop(self.followed.remove(pid)),
+                FollowOrder::Follow(pid) => self.follow(pid, 0),
+                FollowOrder::Forget(pid, then_ns) => self.followed.forget(pid, then_ns),
             }
         }
         self.apply_filter();

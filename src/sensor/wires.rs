@@ -20,8 +20,8 @@ use crate::sys::clock;
 pub enum FollowOrder {
     /// Hear this process's forks and exit.
     Follow(Pid),
-    /// It does not matter after all.
-    Forget(Pid),
+    /// It does not matter after all, as it was then, in nanoseconds of the monotonic clock.
+    Forget(Pid, u64),
 }
 
 /// The channels of a sensor thread.

@@ -17,7 +17,7 @@ const NAME: &str = "lock";
 /// Held as long as it lives.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -39,6 +39,14 @@ impl Lock {
         if file.set_len(0).is_ok() {
             let _ = writeln!(file, "{}", std::process::id());
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    /// Closing is not enough: a child that was forked and has not yet executed its program has the descriptor too, and
+    /// with it the lock (flock(2)). If this fails, the lock goes with the last of them.
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }
 }

@@ -9,8 +9,12 @@ use libc::sock_filter;
 use super::cn_proc::{WHAT_EXEC, WHAT_EXIT, WHAT_FORK};
 use crate::model::ids::Pid;
 
-/// The most processes a filter lists; the kernel's bound is 4,096 instructions (BPF_MAXINSNS), and each costs two.
-pub const LISTED_MAX: usize = 256;
+/// The most processes a filter lists. A program of so many takes 1,810 instructions, of at most 4,096 (BPF_MAXINSNS), and
+/// 16 KB as the kernel translates it, of the 20 KB that a socket may have (net.core.optmem_max, net/core/sock.c) before
+/// Linux 6.7.
+pub const LISTED_MAX: usize = 1536;
+/// Processes compared one after another at the end of a search.
+const LEAF: usize = 24;
 
 // Places in the datagram: 16 bytes nlmsghdr, 20 bytes cn_msg, then proc_event.
 const AT_WHAT: u32 = 36;
@@ -20,6 +24,8 @@ const AT_DATA: u32 = 52;
 const LD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
 const JEQ: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 const JEQ_X: u16 = 0x1d; // BPF_JMP | BPF_JEQ | BPF_X
+const JGE: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
+const RSH: u16 = 0x74; // BPF_ALU | BPF_RSH | BPF_K
 const TAX: u16 = 0x07; // BPF_MISC | BPF_TAX
 const RET: u16 = 0x06; // BPF_RET | BPF_K
 const JA: u16 = 0x05; // BPF_JMP | BPF_JA
@@ -72,13 +78,42 @@ pub fn program(scope: Scope<'_>) -> Vec<sock_filter> {
         code.push(ret(ACCEPT));
         return code;
     }
-    for pid in listed {
-        code.push(jump(JEQ, on_wire(pid.0), 0, 1));
-        code.push(ret(ACCEPT));
-    }
-    code.push(ret(DROP));
+    code.push(op(RSH, ABSENT_BITS));
+    let mut keys: Vec<u32> = listed.iter().map(|pid| on_wire(pid.0) >> ABSENT_BITS).collect();
+    keys.sort_unstable();
+    search(&mut code, &keys);
     code
 }
+
+/// Accepts what is in the sorted list: halves it down to [`LEAF`] and compares with those, so that a message costs the same
+/// whoever is listed.
+fn search(code: &mut Vec<sock_filter>, keys: &[u32]) {
+    if keys.len() <= LEAF {
+        // From the last one on: one instruction to DROP, and behind it ACCEPT.
+        for (before, key) in (1..=keys.len()).rev().zip(keys) {
+            code.push(jump(JEQ, *key, u8::try_from(before).unwrap_or(u8::MAX), 0));
+        }
+        code.extend([ret(DROP), ret(ACCEPT)]);
+        return;
+    }
+    let (low, high) = keys.split_at(keys.len() / 2);
+    let Some(pivot) = high.first() else { return };
+    code.push(jump(JGE, *pivot, 0, 1));
+    // A conditional jump reaches 255 instructions; this one has 32 bits.
+    let over = code.len();
+    code.push(op(JA, 0));
+    search(code, low);
+    let length = code.len() - over - 1;
+    if let Some(jump) = code.get_mut(over) {
+        jump.k = u32::try_from(length).unwrap_or(u32::MAX);
+    }
+    search(code, high);
+}
+
+/// Bits of a process id, as BPF loads it, that are always zero: ids have 22 bits (PID_MAX_LIMIT, `include/linux/threads.h`),
+/// and on a little-endian machine the first byte is loaded as the highest. Without them no constant is negative, of
+/// which each would take an instruction more in the kernel's translation.
+const ABSENT_BITS: u32 = if cfg!(target_endian = "little") { 8 } else { 0 };
 
 /// BPF loads words as if they were big-endian; the connector writes them in the machine's order.
 fn on_wire(word: u32) -> u32 {
@@ -119,6 +154,8 @@ mod tests {
                 }
                 TAX => x = a,
                 JA => pc += i.k as usize,
+                RSH => a >>= i.k,
+                JGE => pc += usize::from(if a >= i.k { i.jt } else { i.jf }),
                 JEQ => pc += usize::from(if a == i.k { i.jt } else { i.jf }),
                 JEQ_X => pc += usize::from(if a == x { i.jt } else { i.jf }),
                 RET => return i.k != 0,
@@ -157,6 +194,20 @@ mod tests {
     #[test]
     fn the_list_is_bounded() {
         let pids: Vec<Pid> = (0..10_000).map(Pid).collect();
-        assert!(program(Scope::Listed(&pids)).len() < 4096);
+        assert!(program(Scope::Listed(&pids)).len() < 2048);
+    }
+
+    #[test]
+    fn everyone_listed_and_nobody_else() {
+        for step in [1, 7, 255, 256, 2729] {
+            for count in [1, 23, 24, 25, 48, 49, 255, 257, LISTED_MAX as u32] {
+                let pids: Vec<Pid> = (1..=count).rev().map(|at| Pid(at * step)).collect();
+                let code = program(Scope::Listed(&pids));
+                for parent in (0..=count).flat_map(|at| [at * step, at * step + 1]) {
+                    let heard = accepts(&code, &datagram(WHAT_FORK, [parent, parent, 9, 9, 0, 0]));
+                    assert_eq!(heard, pids.contains(&Pid(parent)), "{parent} of {count} by {step}");
+                }
+            }
+        }
     }
 }

@@ -92,7 +92,7 @@ pub struct RunOptions {
 pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     oplog::init();
     raise_descriptors(DESCRIPTORS_MAX);
-    let service = Service::new();
+    let service = Service::from_environment();
     confine::confine(&config)?;
     // Signals are taken before the first thread starts, so that none is lost or ends the program half-way.
     let signals = signals()?;

@@ -22,7 +22,7 @@ pub struct Service {
 
 impl Service {
     /// As the environment says.
-    pub fn new() -> Self {
+    pub fn from_environment() -> Self {
         Self { notify: Notify::from_environment(), watch: Watch::default(), next_ns: 0, stands: None }
     }
 

@@ -48,7 +48,8 @@ use crate::engine::policy::RuleSet;
 use crate::engine::program::Catalog;
 use crate::engine::program::in_force::InForce;
 use crate::engine::{Engine, Place};
-use crate::enrich::{self, Enricher};
+use crate::enrich::settings::CriSockets;
+use crate::enrich::{self, Containers, Enricher};
 use crate::host::live::LiveHost;
 use crate::sensor::held::HeldLooks;
 use crate::sensor::hold::Hold;
@@ -160,8 +161,9 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
         board: board.clone(),
         sensor: lookout.shared_slot(),
     };
-    let engine_thread = engine_thread::spawn(engine, LiveHost::new(), stats.clone(), engine_wires)
-        .map_err(DaemonError::Thread)?;
+    let host = LiveHost::new().with_containers(Containers::new(&config.enrich));
+    let engine_thread =
+        engine_thread::spawn(engine, host, stats.clone(), engine_wires).map_err(DaemonError::Thread)?;
     let (stop_syslog_in, stop_syslog) = bounded::<()>(0);
     let syslog_thread =
         deliver::spawn(&config.syslog, &config.spool.directory, stats.clone(), news, stop_syslog)
@@ -332,6 +334,11 @@ pub fn load_rules(config: &Config) -> Result<RuleSet, DaemonError> {
     let compiled = RuleSet::compile(&sources).map_err(DaemonError::Rules)?;
     for warning in &compiled.warnings {
         log::warn!("{warning}");
+    }
+    if compiled.rules.asks_labels() && config.enrich.metadata.cri == CriSockets::Off {
+        log::warn!(
+            "rules: some ask for labels of pods, which containerd has not on disk; those excuse nothing there; set [enrich] cri"
+        );
     }
     Ok(compiled.rules)
 }

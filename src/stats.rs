@@ -43,6 +43,8 @@ pub enum Count {
     OneWay,
     /// Commands excused by an allow rule.
     Allowed,
+    /// Findings withdrawn, because it came out later that an allow rule excuses them.
+    Withdrawn,
     /// Incidents opened.
     Incidents,
     /// Records written to the spool.
@@ -73,7 +75,7 @@ pub enum Count {
 
 impl Count {
     /// All of them, in the order of the counters.
-    pub const ALL: [Count; 28] = [
+    pub const ALL: [Count; 29] = [
         Count::Execs,
         Count::Forks,
         Count::Exits,
@@ -89,6 +91,7 @@ impl Count {
         Count::Sweeps,
         Count::OneWay,
         Count::Allowed,
+        Count::Withdrawn,
         Count::Incidents,
         Count::Records,
         Count::SyslogSent,
@@ -122,6 +125,7 @@ impl Count {
             Self::Sweeps => "sweeps",
             Self::OneWay => "one_way",
             Self::Allowed => "allowed",
+            Self::Withdrawn => "withdrawn",
             Self::Incidents => "incidents",
             Self::Records => "records",
             Self::SyslogSent => "syslog_sent",

@@ -16,8 +16,9 @@ use tetherd::config::keys::KEYS;
 use tetherd::config::{Config, file, rules_dir};
 use tetherd::engine::policy::{Candidate, RuleSet, Source};
 use tetherd::model::clock::{Moment, parse_rfc3339};
+use tetherd::model::contained::{Contained, ContainerFacts};
 use tetherd::model::detection::Row;
-use tetherd::model::ids::{Inode, Pid, ProcessKey, StartTime, Uid};
+use tetherd::model::ids::{ContainerId, Inode, Pid, ProcessKey, StartTime, Uid};
 use tetherd::model::look::{Ancestor, Cause, FileId, Look, Observation};
 use tetherd::model::socket::{
     Address, Direction, Family, Peer, Protocol, Scope, Socket, SocketLookup, SocketType,
@@ -117,7 +118,7 @@ struct Case {
     row: Row,
     direction: Direction,
     on_host: bool,
-    container: Option<&'static str>,
+    contained: Contained,
 }
 
 impl Case {
@@ -150,7 +151,7 @@ impl Case {
             net_ns: None,
             found_by: SocketLookup::Getfd,
         };
-        Self { look, socket, row, direction: Direction::Inbound, on_host: true, container: None }
+        Self { look, socket, row, direction: Direction::Inbound, on_host: true, contained: Contained::Untold }
     }
 
     fn ancestor(mut self, exe: &str) -> Self {
@@ -174,9 +175,9 @@ impl Case {
             relay: None,
             on_host: self.on_host,
             host_mount_namespace: Some(Inode(1)),
-            container_id: self.container,
         };
-        rules.excuse(&candidate, now_ns).map(|rule| rule.name.clone())
+        let excuse = rules.excuse(&candidate, now_ns, || self.contained.clone());
+        excuse.rule().inspect(|rule| rule.count_hit()).map(|rule| rule.name.clone())
     }
 
     fn shipped(&self) -> Option<String> {
@@ -341,7 +342,13 @@ fn all_that_a_rule_asks_must_hold() {
         }
     }
     let mut contained = Case::new(Row::OtherBothWays, "/x", &["x"]);
-    (contained.on_host, contained.container) = (false, Some("abcdef"));
+    let facts = ContainerFacts {
+        id: ContainerId::new("abcdef").unwrap(),
+        image: None,
+        namespace: None,
+        labels: None,
+    };
+    (contained.on_host, contained.contained) = (false, Contained::Known(facts.into()));
     assert_eq!(contained.excused(&ours("container = \"abc*\""), 0).as_deref(), Some("ours"));
     assert_eq!(contained.excused(&ours("container = \"host\""), 0), None);
 }

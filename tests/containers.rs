@@ -25,6 +25,8 @@ mod containerd_sessions;
 mod cri;
 #[path = "containers/cri_attacks.rs"]
 mod cri_attacks;
+#[path = "containers/cri_metadata.rs"]
+mod cri_metadata;
 #[path = "containers/cri_sessions.rs"]
 mod cri_sessions;
 #[path = "containers/docker.rs"]

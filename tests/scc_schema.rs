@@ -15,6 +15,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tetherd::enrich::{EnrichSettings, Enricher, MetadataSettings};
 use tetherd::host::reader::Reader;
@@ -59,6 +61,61 @@ fn record_with_names(directory: &Path) -> Record {
         ..EnrichSettings::default()
     };
     Enricher::new(settings, BOOT.into()).record(&shapes::pod(), NOW)
+}
+
+/// The record of a shell in a pod of CRI-O's, with the labels that are on disk and the token that the kubelet has.
+fn record_with_labels(directory: &Path) -> Record {
+    let mut detection = shapes::pod();
+    let sandbox = "5a".repeat(32);
+    let subject = std::sync::Arc::make_mut(&mut detection.subject);
+    subject.cgroup = format!("0::/kubepods/pod{}/crio-{}\n", shapes::POD, shapes::CONTAINER).into_bytes();
+    let write = |path: &str, text: String| {
+        let path = directory.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let file = |id: &str, more: serde_json::Value| {
+        let mut annotations = json!({
+            "io.kubernetes.cri-o.SandboxID": sandbox, "io.kubernetes.cri-o.ImageName": "registry.example/app:1.2",
+            "io.kubernetes.container.name": "app", "io.kubernetes.pod.name": "web-7d9f",
+            "io.kubernetes.pod.namespace": "shop"
+        });
+        annotations["io.kubernetes.cri-o.Labels"] = more;
+        let text = json!({"annotations": annotations}).to_string();
+        write(&format!("overlay-containers/{id}/userdata/config.json"), text);
+    };
+    file(shapes::CONTAINER, json!("{}"));
+    file(&sandbox, json!(r#"{"app":"front","empty":"","quoted":"<b>\"x\"</b>"}"#));
+    let claims = r#"{"kubernetes.io":{"namespace":"shop","serviceaccount":{"name":"front"}}}"#;
+    let parts = ["{}", claims, "x"].map(|part| URL_SAFE_NO_PAD.encode(part));
+    let volume = format!("pods/{}/volumes/kubernetes.io~projected/kube-api-access-x2x7k", shapes::POD);
+    write(&format!("{volume}/token"), parts.join("."));
+    let here = || vec![directory.to_str().unwrap().to_owned()];
+    let metadata = MetadataSettings { storage: here(), kubelet: here(), ..MetadataSettings::default() };
+    let settings = EnrichSettings { digest_wait_ms: 30_000, metadata, ..EnrichSettings::default() };
+    Enricher::new(settings, BOOT.into()).record(&detection, NOW)
+}
+
+#[test]
+fn labels_and_the_account_of_a_pod() {
+    let directory = tempfile::tempdir().unwrap();
+    let record = record_with_labels(directory.path());
+    let labels = json!({"app": "front", "empty": "", "quoted": "<b>\"x\"</b>"});
+    assert_eq!(get(&record, property::POD_LABELS), &labels);
+    let listed = serde_json::to_value(&record.finding.kubernetes.as_ref().unwrap().pods[0].labels).unwrap();
+    assert_eq!(listed[2], json!({"name": "quoted", "value": "<b>\"x\"</b>"}));
+    assert_eq!(get(&record, property::SERVICE_ACCOUNT)["name"], "front");
+}
+
+#[test]
+fn a_withdrawn_finding_names_the_rule() {
+    let record = record(&shapes::withdrawn());
+    let finding = &record.finding;
+    assert_eq!((finding.mute.as_str(), record.state()), ("MUTED", "withdrawn"));
+    assert_eq!(finding.mute_initiator.as_deref(), Some("allow rule debug-pods"));
+    let told = "it is withdrawn, because the allow rule debug-pods excuses it (the echo image\\x1b[2J answers with cat)";
+    assert!(finding.description.contains(told), "{}", finding.description);
+    assert_eq!(get(&record, property::EXCUSED_BY)["rule"], "debug-pods");
 }
 
 fn record(detection: &Detection) -> Record {
@@ -235,7 +292,7 @@ fn hostile_text() {
 
 #[test]
 fn what_is_not_there_in_time_is_named() {
-    let settings = EnrichSettings { digest: false, ..EnrichSettings::default() };
+    let settings = EnrichSettings { digest: false, digest_wait_ms: 30_000, ..EnrichSettings::default() };
     let mut gone = shapes::ipv6();
     let subject = std::sync::Arc::make_mut(&mut gone.subject);
     subject.namespaces.mnt = None;
@@ -385,7 +442,12 @@ fn every_line_is_the_apis_and_the_schemas() {
         container.image_id = Some("sha256:2d9ae5".into());
         container.create_time = Some(NOW.rfc3339());
     }
+    // What only a runtime says.
+    let properties = &mut named.finding.source_properties;
+    properties.insert(property::CONTAINER_ATTEMPT.into(), json!(2));
+    properties.insert(property::POD_ANNOTATIONS.into(), json!({"kubernetes.io/config.source": "api"}));
     records.push(named);
+    records.push(record_with_labels(&scratch.path().join("labels")));
     records.extend(records_of_the_living(&scratch.path().join("living")));
     if let Some(last) = records.last_mut() {
         // Not in this process's own network namespace, and not without a security module.

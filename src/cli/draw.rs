@@ -42,10 +42,7 @@ fn pen(sheet: &Sheet) -> &'static Pen {
 pub fn head(sheet: &mut Sheet, record: &Record) {
     let finding = &record.finding;
     let severity = finding.severity.map_or("-", |severity| severity.name());
-    let state = match finding.state {
-        crate::model::detection::State::Active => "going on",
-        crate::model::detection::State::Inactive => "ended",
-    };
+    let state = record.state();
     sheet.line(&format!("{severity}  {}", finding.category));
     sheet.line(&format!("{}  ({state}, first seen {})", record.id(), timeline::short(&finding.event_time)));
 }

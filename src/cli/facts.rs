@@ -82,6 +82,8 @@ pub struct Facts<'a> {
     pub pod: Word,
     /// The container's name in its pod.
     pub container_name: Word,
+    /// The pod's service account, as its token names it.
+    pub account: Word,
     /// The machine.
     pub node: Word,
     /// The cluster, by the resource's full name.
@@ -132,6 +134,8 @@ impl<'a> Facts<'a> {
         let outer = finding.source_properties.get(property::OUTER_CONTAINER_IDS).and_then(Value::as_array);
         let namespace = text(property::POD_NAMESPACE).or(named.map(|pod| pod.ns.as_str()));
         let pod = text(property::POD_NAME).or(named.map(|pod| pod.name.as_str()));
+        let account = finding.source_properties.get(property::SERVICE_ACCOUNT);
+        let account = account.and_then(|account| account.get("name")?.as_str());
         let ticks = text(property::PROCESS_START_TICKS).filter(|text| number(text) && *text != "0");
         let boot = text(property::BOOT_ID)
             .filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-'));
@@ -151,6 +155,7 @@ impl<'a> Facts<'a> {
             namespace: Word::of(namespace, "NAMESPACE"),
             pod: Word::of(pod, "POD"),
             container_name: Word::of(text(property::CONTAINER_NAME), "CONTAINER_NAME"),
+            account: Word::of(account, "SERVICE_ACCOUNT"),
             node: Word::of(text(property::VM_INSTANCE_NAME), "NODE"),
             cluster: Word::of(
                 behind(resource, &["clusters", "managedClusters"])

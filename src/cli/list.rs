@@ -46,6 +46,7 @@ pub fn row(record: &Record, width: usize, colours: bool) -> String {
     let finding = &record.finding;
     let time = escape(cut(&finding.event_time, 19).replace('T', " ").as_bytes());
     let state = match finding.state {
+        _ if finding.mute == "MUTED" => "muted",
         crate::model::detection::State::Active => "open ",
         crate::model::detection::State::Inactive => "ended",
     };

@@ -4,9 +4,9 @@
 
 use crate::config::Config;
 use crate::config::values::{
-    Value, facility, fanotify, fanotify_shown, flag, lookups, lookups_shown, metrics, names, number, path,
-    path_shown, paths, plain, provider, provider_shown, quoted, resource, shown, size, socket, system_calls,
-    system_calls_shown, texts_shown, within,
+    Value, annotations, cri, cri_shown, facility, fanotify, fanotify_shown, flag, lookups, lookups_shown,
+    metrics, names, number, optional_path, path, path_shown, paths, plain, provider, provider_shown, quoted,
+    resource, shown, size, socket, system_calls, system_calls_shown, texts_shown, within,
 };
 
 /// One key.
@@ -240,6 +240,46 @@ pub const KEYS: &[Key] = &[
         flag,
         shown,
         enrich.metadata.rootless
+    ),
+    key!(
+        "enrich.kubelet_directories",
+        "directories of the kubelet, where the token of a pod names its service account",
+        "a list of absolute paths",
+        paths,
+        texts_shown,
+        enrich.metadata.kubelet
+    ),
+    key!(
+        "enrich.pod_log_directory",
+        "where the kubelet keeps logs of pods, in directories named to them; empty: it is not read",
+        "empty, or an absolute path",
+        optional_path,
+        quoted,
+        enrich.metadata.pod_logs
+    ),
+    key!(
+        "enrich.cri",
+        "sockets that container runtimes are asked on for labels of pods and the like: off, auto (where each runtime has its own), or a path",
+        "\"off\", \"auto\", or an absolute path of at most 107 bytes",
+        cri,
+        cri_shown,
+        enrich.metadata.cri
+    ),
+    key!(
+        "enrich.labels_max",
+        "most labels of a pod that are kept; 0: none are",
+        "0 to 64",
+        number!(0..=64, usize),
+        shown,
+        enrich.metadata.labels_max
+    ),
+    key!(
+        "enrich.pod_annotations",
+        "annotations of pods and their containers that are shown",
+        "a list of annotations' keys",
+        annotations,
+        texts_shown,
+        enrich.metadata.annotations
     ),
     key!(
         "enrich.environment_values",

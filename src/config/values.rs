@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::control::SystemCalls;
 use crate::engine::policy::report::quoted as safe;
-use crate::enrich::settings::Provider;
+use crate::enrich::settings::{CriSockets, KEY_MAX, Provider};
 use crate::model::socket::SocketLookup;
 use crate::sensor::settings::FanotifyMode;
 
@@ -62,6 +62,41 @@ pub(super) fn system_calls(value: Value) -> Result<SystemCalls, String> {
 
 pub(super) fn system_calls_shown(value: &SystemCalls) -> String {
     quoted(value.name())
+}
+
+pub(super) fn cri(value: Value) -> Result<CriSockets, String> {
+    match text(value)?.as_str() {
+        "off" => Ok(CriSockets::Off),
+        "auto" => Ok(CriSockets::Auto),
+        path => socket(Value::Text(path.to_owned())).map(CriSockets::At),
+    }
+}
+
+pub(super) fn cri_shown(value: &CriSockets) -> String {
+    match value {
+        CriSockets::Off => quoted("off"),
+        CriSockets::Auto => quoted("auto"),
+        CriSockets::At(path) => path_shown(path),
+    }
+}
+
+/// Keys of Kubernetes' annotations.
+pub(super) fn annotations(value: Value) -> Result<Vec<String>, String> {
+    let list = texts(value)?;
+    let bad = |name: &&String| name.is_empty() || name.len() > KEY_MAX || name.chars().any(char::is_control);
+    match list.iter().find(bad) {
+        Some(name) => Err(format!("{} is no annotation's key", safe(name))),
+        None => Ok(list),
+    }
+}
+
+/// An absolute path, or nothing.
+pub(super) fn optional_path(value: Value) -> Result<String, String> {
+    let text = text(value)?;
+    if !text.is_empty() {
+        path(Value::Text(text.clone()))?;
+    }
+    Ok(text)
 }
 
 pub(super) fn within(number: u64, range: RangeInclusive<u64>) -> Result<u64, String> {

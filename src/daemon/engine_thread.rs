@@ -168,5 +168,6 @@ fn pass_on(engine: &mut Engine, stats: &Stats, wires: &EngineWires) {
     let tally = engine.tally();
     stats.set(Count::OneWay, tally.one_way);
     stats.set(Count::Allowed, tally.allowed);
+    stats.set(Count::Withdrawn, tally.withdrawn);
     stats.set(Count::Incidents, tally.incidents);
 }

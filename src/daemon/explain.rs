@@ -4,6 +4,7 @@
 //! Must not own: the questions (`judge`, `engine`), printing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -16,6 +17,7 @@ use crate::engine::disguise::program_of;
 use crate::engine::policy::RuleSet;
 use crate::engine::resolve::{Question, resolve};
 use crate::engine::{Engine, Place};
+use crate::enrich::Containers;
 use crate::enrich::node::boot_id;
 use crate::host::glance::{Sight, glance};
 use crate::host::reader::Missed;
@@ -32,6 +34,9 @@ use crate::sys::clock;
 
 /// The longest line that quotes somebody.
 const QUOTE_MAX: usize = 200;
+
+/// How long a runtime may take to tell of a container.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What is to be said: a heading and its lines, in order.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +67,8 @@ impl Explanation {
 pub fn explain(config: &Config, pid: Pid) -> Result<Result<Explanation, Missed>, DaemonError> {
     oplog::init();
     let rules = Arc::new(load_rules(config)?);
-    let judge = Judge::new(config, Arc::new(Stats::default()));
+    let mut judge = Judge::new(config, Arc::new(Stats::default()));
+    judge.host = judge.host.with_containers(Containers::waiting(&config.enrich, PATIENCE));
     let looked = judge.reader.look(pid, clock::now(), Observation::Swept, Cause::Sweep);
     let Ok((mut look, _)) = looked else { return Ok(Err(looked.err().unwrap_or(Missed::Vanished))) };
     let mut told = Explanation::default();

@@ -109,6 +109,10 @@ fn fields(record: &Record) -> Map<String, Value> {
     put("pod", property(property::POD_NAME));
     put("ns", property(property::POD_NAMESPACE));
     put("pod_uid", property(property::POD_UID));
+    let excused = finding.source_properties.get(property::EXCUSED_BY);
+    put("excused_by", excused.and_then(|excused| text(excused.get("rule")?.as_str()?)));
+    let account = finding.source_properties.get(property::SERVICE_ACCOUNT);
+    put("service_account", account.and_then(|account| text(account.get("name")?.as_str()?)));
     put("node", property(property::VM_INSTANCE_NAME));
     put("boot_id", property(property::BOOT_ID));
     put("process_count", property(property::PROCESS_COUNT));
@@ -138,6 +142,7 @@ mod tests {
                 severity: None,
                 finding_class: "THREAT".into(),
                 mute: "UNDEFINED".into(),
+                mute_initiator: None,
                 event_time: "2026-11-24T03:50:17Z".into(),
                 create_time: String::new(),
                 description,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::engine::anchor::Anchor;
 use crate::engine::classify::{Verdict, direct_tether, judge};
+use crate::engine::excuse::Excused;
 use crate::engine::incident::Incident;
 use crate::engine::program::{self, Catalog, Program};
 use crate::engine::{Engine, push_new};
@@ -66,6 +67,7 @@ impl Engine {
                 let judgement = self.judgement(&look, &program, row, direct_tether(&look, &socket));
                 match self.incident_at(Anchor::of_socket(&socket), &socket) {
                     Some(id) => {
+                        self.doubt(id, &look, (row, &socket), None, host);
                         self.raise(id, judgement, &program, &look);
                         self.touch(id, now);
                     }
@@ -88,11 +90,14 @@ impl Engine {
             return self.on_look(Look::clone(look), host, out);
         };
         // It is on the timeline of another incident: it must not be counted there again.
-        if let Verdict::Met(_, socket) = judge(look, program)
-            && !self.excused(look, row, &socket, None, host)
-        {
+        let excused = match judge(look, program) {
+            Verdict::Met(_, socket) => Some((self.excused(look, row, &socket, None, host), socket)),
+            _ => None,
+        };
+        if let Some((excused, socket)) = excused.filter(|(excused, _)| !matches!(excused, Excused::Yes)) {
             let judgement = self.judgement(look, program, row, direct_tether(look, &socket));
             let id = self.open(judgement, Anchor::of_socket(&socket), look, host, out);
+            self.note_excuse(id, excused, true, look.at);
             if let Some(incident) = self.incidents.get_mut(&id) {
                 incident.join(look);
             }

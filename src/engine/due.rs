@@ -28,6 +28,7 @@ impl Engine {
     }
 
     pub(super) fn unlist(&mut self, incident: &Incident) {
+        self.pending.remove(&incident.id());
         let anchor = incident.anchor();
         if self.by_anchor.get(&anchor) == Some(&incident.id()) {
             self.by_anchor.remove(&anchor);

@@ -87,6 +87,7 @@ pub struct Incident {
     pub listed_ns: Option<u64>,
     last_issue_ns: Option<u64>,
     ends_at_ns: Option<u64>,
+    excused_by: Option<(String, String)>,
 }
 
 impl Incident {
@@ -122,6 +123,7 @@ impl Incident {
             listed_ns: None,
             last_issue_ns: None,
             ends_at_ns: None,
+            excused_by: None,
         }
     }
 
@@ -272,6 +274,13 @@ impl Incident {
         self.snapshot()
     }
 
+    /// Takes it back: this rule excuses it, for this reason.
+    pub fn withdraw(&mut self, rule: String, reason: String) -> Detection {
+        self.state = State::Inactive;
+        self.excused_by = Some((rule, reason));
+        self.snapshot()
+    }
+
     /// Whether it ended at least `ns` ago.
     pub fn ended_before(&self, now: Moment, ns: u64) -> bool {
         self.state == State::Inactive && now.since(self.last_seen) > ns
@@ -302,6 +311,7 @@ impl Incident {
             observations: self.observations,
             first_seen: self.first_seen,
             last_seen: self.last_seen,
+            excused_by: self.excused_by.clone(),
             restored_processes: self.restored.processes.clone(),
             restored_timeline: self.restored.timeline.clone(),
         }

@@ -13,6 +13,9 @@ pub mod disguise;
 #[cfg(test)]
 mod disguise_tests;
 mod due;
+mod excuse;
+#[cfg(test)]
+mod excuse_tests;
 pub mod incident;
 mod lives;
 pub mod policy;
@@ -30,8 +33,9 @@ use std::sync::Arc;
 use crate::engine::anchor::Anchor;
 use crate::engine::bounded::BoundedMap;
 use crate::engine::classify::{Verdict, direct_tether, judge};
+use crate::engine::excuse::{Excused, Pending};
 use crate::engine::incident::{Incident, Judgement, Restored};
-use crate::engine::policy::{Candidate, RuleSet};
+use crate::engine::policy::RuleSet;
 use crate::engine::program::{Catalog, Program};
 use crate::engine::relayed::Command;
 use crate::engine::settings::EngineSettings;
@@ -43,9 +47,8 @@ use crate::model::event::Event;
 use crate::model::ids::{FindingId, Inode, Pid, ProcessKey, SocketCookie};
 use crate::model::look::{Cause, Look, Observation};
 use crate::model::loss::Loss;
-use crate::model::relay::Relay;
 use crate::model::socket::{Scope, Socket};
-use crate::model::stdio::{Tether, TetherKind};
+use crate::model::stdio::Tether;
 use crate::model::text;
 
 /// How many processes are asked in one tick whether they still live.
@@ -69,6 +72,8 @@ pub struct Tally {
     pub one_way: u64,
     /// Commands that a rule excused.
     pub allowed: u64,
+    /// Findings withdrawn, because it came out later that a rule excuses them.
+    pub withdrawn: u64,
     /// Incidents opened.
     pub incidents: u64,
 }
@@ -107,6 +112,9 @@ pub struct Engine {
     due: BTreeSet<(u64, FindingId)>,
     restored: HashMap<FindingId, Restored>,
     late: VecDeque<Arc<Look>>,
+    /// Incidents that a rule may excuse yet, and when it is asked again.
+    pending: HashMap<FindingId, Pending>,
+    ask_at_ns: u64,
     orders: Vec<Order>,
     losses: Vec<(Loss, u64)>,
     tally: Tally,
@@ -128,6 +136,8 @@ impl Engine {
             due: BTreeSet::new(),
             restored: restored.into_iter().filter_map(|r| Some((r.id?, r))).collect(),
             late: VecDeque::new(),
+            pending: HashMap::new(),
+            ask_at_ns: u64::MAX,
             orders: Vec::new(),
             losses: Vec::new(),
             tally: Tally::default(),
@@ -156,6 +166,7 @@ impl Engine {
     pub fn handle(&mut self, event: Event, host: &impl Host) -> Vec<Detection> {
         let now = event.at();
         let mut out = Vec::new();
+        self.ask_rules_again(now, host, &mut out);
         match event {
             Event::Look(look) => self.on_look(*look, host, &mut out),
             Event::Forked { parent, child, start, at } => self.on_fork(parent, child, start, at),
@@ -182,7 +193,8 @@ impl Engine {
 
     /// When the next record is due, in nanoseconds of the monotonic clock.
     pub fn next_due_ns(&self) -> Option<u64> {
-        self.due.first().map(|(at, _)| *at)
+        let due = self.due.first().map_or(u64::MAX, |(at, _)| *at).min(self.ask_at_ns);
+        (due < u64::MAX).then_some(due)
     }
 
     /// What the sensor is to do.
@@ -277,20 +289,23 @@ impl Engine {
             Verdict::Met(row, socket) => {
                 let anchor = Anchor::of_socket(&socket);
                 let open = self.incident_at(anchor, &socket);
-                if open.is_none() && joins.is_empty() && self.excused(&look, row, &socket, None, host) {
-                    self.tally.allowed += 1;
-                    self.orders.push(Order::Forget(look.key.pid, look.at.mono_ns));
-                    return;
-                }
-                let judgement = self.judgement(&look, &program, row, direct_tether(&look, &socket));
-                let id = match open {
-                    Some(id) => {
-                        self.raise(id, judgement, &program, &look);
-                        id
-                    }
-                    None => self.open(judgement, anchor, &look, host, out),
+                let excused = if self.is_firm(joins.iter().copied().chain(open)) {
+                    Excused::No
+                } else {
+                    self.excused(&look, row, &socket, None, host)
                 };
-                push_new(&mut joins, id);
+                if open.is_none() && matches!(excused, Excused::Yes) {
+                    self.tally.allowed += 1;
+                    if joins.is_empty() {
+                        self.orders.push(Order::Forget(look.key.pid, look.at.mono_ns));
+                        return;
+                    }
+                } else {
+                    let judgement = self.judgement(&look, &program, row, direct_tether(&look, &socket));
+                    let id = self.open_or_raise(open, judgement, anchor, (&program, &look), host, out);
+                    self.note_excuse(id, excused, open.is_none(), look.at);
+                    push_new(&mut joins, id);
+                }
             }
         }
         self.on_relayed(&look, &program, host, &mut joins, out);
@@ -345,6 +360,7 @@ impl Engine {
     ) -> Option<FindingId> {
         let anchor = Anchor::of_socket(socket);
         if let Some(id) = self.incident_at(anchor, socket) {
+            self.doubt(id, look, (Row::SecondOneWay, socket), None, host);
             return Some(id);
         }
         self.tally.one_way += 1;
@@ -366,7 +382,8 @@ impl Engine {
             }
             return None;
         };
-        if self.excused(look, Row::SecondOneWay, socket, None, host) {
+        let excused = self.excused(look, Row::SecondOneWay, socket, None, host);
+        if matches!(excused, Excused::Yes) {
             self.tally.allowed += 1;
             return None;
         }
@@ -378,10 +395,25 @@ impl Engine {
             first.process.pid
         ));
         let id = self.open(judgement, anchor, look, host, out);
+        self.note_excuse(id, excused, true, look.at);
         if let Some(incident) = self.incidents.get_mut(&id) {
             incident.join(&first.look);
         }
         Some(id)
+    }
+
+    fn open_or_raise(
+        &mut self,
+        open: Option<FindingId>,
+        judgement: Judgement,
+        anchor: Anchor,
+        (program, look): (&Program, &Arc<Look>),
+        host: &impl Host,
+        out: &mut Vec<Detection>,
+    ) -> FindingId {
+        let Some(id) = open else { return self.open(judgement, anchor, look, host, out) };
+        self.raise(id, judgement, program, look);
+        id
     }
 
     fn raise(&mut self, id: FindingId, judgement: Judgement, program: &Program, look: &Arc<Look>) {
@@ -412,33 +444,6 @@ impl Engine {
             evidence.push("the program's file has been deleted".into());
         }
         Judgement { row, severity, evidence, tether }
-    }
-
-    fn excused(
-        &self,
-        look: &Look,
-        row: Row,
-        socket: &Socket,
-        relay: Option<&Relay>,
-        host: &impl Host,
-    ) -> bool {
-        let holder = relay.map_or(look.key.pid, |relay| relay.process.key.pid);
-        let (direction, _) = direction::direction(socket, look, holder, host);
-        let candidate = Candidate {
-            look,
-            row,
-            socket,
-            direction,
-            scope: socket.scope(),
-            kind: if relay.is_some() { TetherKind::Relayed } else { TetherKind::Direct },
-            relay,
-            on_host: self.place.mount_namespace.is_some()
-                && look.namespaces.mnt == self.place.mount_namespace
-                && look.root == b"/",
-            host_mount_namespace: self.place.mount_namespace,
-            container_id: None,
-        };
-        self.rules.excuse(&candidate, look.at.wall_ns).is_some()
     }
 
     /// The incident on this anchor. Of a socket it must be this very one: inodes are used again, cookies are not.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::engine::anchor::Anchor;
+use crate::engine::excuse::Excused;
 use crate::engine::incident::Judgement;
 use crate::engine::program::catalog::Group;
 use crate::engine::program::{Catalog, Program};
@@ -60,7 +61,11 @@ impl Engine {
             Met::Command(name, way) => {
                 let anchor = Anchor::of_relay(way);
                 match self.incident_at(anchor, &way.socket) {
-                    Some(id) => return super::push_new(joins, id),
+                    Some(id) => {
+                        let met = (Row::RelayedCommands, &way.socket);
+                        self.doubt(id, look, met, Some(&way.relay), host);
+                        return super::push_new(joins, id);
+                    }
                     None => match self.another_command(name, look, way) {
                         Some(earlier) => (Row::RelayedCommands, way, anchor, earlier),
                         None => return,
@@ -69,22 +74,22 @@ impl Engine {
             }
         };
         let open = self.incident_at(anchor, &way.socket);
-        if open.is_none()
-            && joins.is_empty()
-            && (self.excused(look, row, &way.socket, Some(&way.relay), host)
-                || self.ends_at_another_client(look, way, host))
-        {
+        let excused = if self.is_firm(joins.iter().copied().chain(open)) {
+            Excused::No
+        } else {
+            match self.excused(look, row, &way.socket, Some(&way.relay), host) {
+                Excused::Yes => Excused::Yes,
+                _ if self.ends_at_another_client(look, way, host) => Excused::Yes,
+                no => no,
+            }
+        };
+        if open.is_none() && matches!(excused, Excused::Yes) {
             self.tally.allowed += 1;
             return;
         }
         let judgement = self.relayed_judgement(look, program, row, way, relayed);
-        let id = match open {
-            Some(id) => {
-                self.raise(id, judgement, program, look);
-                id
-            }
-            None => self.open(judgement, anchor, look, host, out),
-        };
+        let id = self.open_or_raise(open, judgement, anchor, (program, look), host, out);
+        self.note_excuse(id, excused, open.is_none(), look.at);
         super::push_new(joins, id);
         for command in earlier {
             if let Some(incident) = self.incidents.get_mut(&id) {

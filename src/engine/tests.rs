@@ -10,7 +10,7 @@ use crate::model::ids::StartTime;
 use crate::model::look::{Args, Exe};
 use crate::model::relay::Relayed;
 use crate::model::socket::{Address, Direction, Family, Peer, Protocol, SocketLookup, SocketType};
-use crate::model::stdio::Backing;
+use crate::model::stdio::{Backing, TetherKind};
 
 const MS: u64 = 1_000_000;
 

@@ -32,6 +32,25 @@ pub struct ContainerIdentity {
     pub cgroup_path: String,
 }
 
+impl ContainerIdentity {
+    /// Whether the path is one that nobody but root can have made, so that the process is in this container and in no
+    /// other. Whoever may make cgroups below a group of their own (a container that may write to its cgroups, a user with a
+    /// session, a unit with `Delegate=`) can give them any name, also one that names somebody else's container: nothing
+    /// of theirs stands above the container that is believed.
+    pub fn is_believed(&self) -> bool {
+        let above = |part: &str| {
+            let slice = part.ends_with(".slice") && part != "user.slice" && !part.starts_with("user-");
+            let pod = part.strip_prefix("pod").is_some_and(is_pod_uid);
+            let of_runtimes =
+                ["besteffort", "burstable", "docker", "guaranteed", "kubepods", "libpod_parent"];
+            slice || pod || of_runtimes.contains(&part)
+        };
+        let mut parts = self.cgroup_path.split('/').filter(|part| !part.is_empty());
+        let own = parts.find(|part| !above(part));
+        self.outer.is_empty() && own.is_some_and(|part| part.contains(self.id.as_str()))
+    }
+}
+
 /// The container that the bytes of `/proc/PID/cgroup` name. `isolated`: the process's namespaces are not the host's;
 /// only then are forms tried that ordinary groups could have as well (`ctr`, runc by hand).
 pub fn identify(cgroup: &[u8], isolated: bool) -> Option<ContainerIdentity> {
@@ -254,13 +273,18 @@ fn is_uuid(text: &str, last: usize) -> bool {
         && groups.next().is_none()
 }
 
+/// Whether this is a pod's uid as the API server or, of a static pod, the kubelet makes it.
+pub(super) fn is_pod_uid(text: &str) -> bool {
+    is_uuid(text, 12) || text.len() == 32 && is_hex(text)
+}
+
 /// The uid after `pod` in one component, dashes in place of the underscores that systemd needs.
 fn pod_uid(component: &str) -> Option<String> {
     component.match_indices("pod").find_map(|(i, _)| {
         let rest = component.get(i + 3..)?;
         let end = rest.find(['.', ':', '/']).unwrap_or(rest.len());
         let uid = rest.get(..end)?.replace('_', "-");
-        (is_uuid(&uid, 12) || uid.len() == 32 && is_hex(&uid)).then_some(uid)
+        is_pod_uid(&uid).then_some(uid)
     })
 }
 

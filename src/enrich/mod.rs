@@ -10,6 +10,7 @@
 mod cloud;
 mod connection;
 pub mod container;
+mod containers;
 mod digest;
 mod evidence;
 mod evidence_properties;
@@ -46,11 +47,12 @@ use crate::model::look::{Look, Namespaces};
 
 use cloud::Cloud;
 use container::ContainerIdentity;
+pub use containers::Containers;
 use digest::Digests;
 use evidence::{Copied, Copies, Evidence, Facts, Known};
 pub use evidence::{Environment, EvidenceSettings, shown_environment};
 pub use metadata::MetadataSettings;
-use metadata::{Metadata, Runtimes};
+use metadata::{Known as Told, Metadata, Runtimes};
 use node::Node;
 use related::Related;
 use status::Status;
@@ -174,19 +176,9 @@ impl Enricher {
             }
         };
         if let Some(container) = &place.container {
-            match self.runtimes.wait(container, deadline) {
-                Ok(metadata) => {
-                    for (what, there) in
-                        [("name", metadata.name.is_some()), ("image", metadata.image.is_some())]
-                    {
-                        if !there {
-                            status.miss(&format!("container's {what}"), "the runtime's files do not say");
-                        }
-                    }
-                    place.metadata = metadata;
-                }
-                Err(why) => status.miss("container's name and image", why),
-            }
+            let told = self.runtimes.wait(container, deadline);
+            untold(&mut status, &told);
+            place.metadata = told.metadata;
         }
         let facts = self.evidence.wait(subject, deadline);
         let copy = self.copies.as_mut().map(|copies| copies.wait(subject, deadline));
@@ -218,5 +210,28 @@ impl Enricher {
         let container = container::identify(&look.cgroup, isolated);
         let cgroup_path = container.as_ref().map(|c| c.cgroup_path.clone()).or(cgroup_path);
         Place { cgroup_path, container, metadata: Arc::default(), isolated }
+    }
+}
+
+/// What the runtime and the kubelet do not say of a container.
+fn untold(status: &mut Status, told: &Told) {
+    let known = &told.metadata;
+    let why = told.files.err().unwrap_or("the runtime's files do not say");
+    match (&known.name, &known.image) {
+        (None, None) if told.files.is_err() => status.miss("container's name and image", why),
+        (name, image) => {
+            for (what, there) in [("name", name.is_some()), ("image", image.is_some())] {
+                if !there {
+                    status.miss(&format!("container's {what}"), why);
+                }
+            }
+        }
+    }
+    if let Err(why) = told.socket {
+        status.miss("what the runtime's socket says", why);
+    }
+    if let Some(labels) = known.labels.as_ref().filter(|labels| labels.left_out > 0) {
+        let why = format!("{} are left out: too many, too long, or with control characters", labels.left_out);
+        status.miss("pod's labels", &why);
     }
 }

@@ -87,6 +87,9 @@ fn incident(map: &mut Map, context: &Context<'_>, looks: &[&Look]) {
     );
     map.set(property::FIRST_SEEN, detection.first_seen.rfc3339());
     map.set(property::LAST_SEEN, detection.last_seen.rfc3339());
+    if let Some((rule, reason)) = &detection.excused_by {
+        map.set(property::EXCUSED_BY, serde_json::json!({ "rule": rule, "reason": reason }));
+    }
     map.set(property::TIMELINE, tether_path::timeline(detection, looks));
 }
 
@@ -146,6 +149,21 @@ fn place(map: &mut Map, context: &Context<'_>) {
         map.set_some(property::POD_UID, container.pod_uid.as_deref().or(known.pod_uid.as_deref()));
         map.set_some(property::POD_NAME, known.pod_name.as_deref());
         map.set_some(property::POD_NAMESPACE, known.pod_namespace.as_deref());
+        map.set_some(property::CONTAINER_ATTEMPT, known.attempt);
+        if let Some(labels) = known.labels.as_ref().filter(|labels| !labels.list.is_empty()) {
+            map.set(property::POD_LABELS, serde_json::json!(labels.list));
+        }
+        if !known.annotations.is_empty() {
+            map.set(property::POD_ANNOTATIONS, serde_json::json!(known.annotations));
+        }
+        if let Some(account) = &known.account {
+            // The token's signature was not checked.
+            let value = serde_json::json!({
+                "namespace": account.namespace, "name": account.name,
+                "source": format!("token in the pod's {} volume", account.volume), "verified": false
+            });
+            map.set(property::SERVICE_ACCOUNT, value);
+        }
         let outer: Vec<&str> = container.outer.iter().map(|id| id.as_str()).collect();
         map.set_some(property::OUTER_CONTAINER_IDS, (!outer.is_empty()).then_some(outer));
     } else if place.isolated {

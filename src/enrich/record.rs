@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use crate::model::detection::Detection;
-use crate::model::finding::{CATEGORY, Container, Finding, Kubernetes, MitreAttack, Node, Pod, Record};
+use crate::model::finding::{
+    CATEGORY, Container, Finding, Kubernetes, Label, MitreAttack, Node, Pod, Record,
+};
 use crate::model::look::Look;
 
 use super::process::{ARGS_OTHER, ARGS_SUBJECT};
@@ -67,7 +69,8 @@ pub(super) fn build(mut context: Context<'_>) -> Record {
         category: CATEGORY.into(),
         severity: Some(detection.severity),
         finding_class: "THREAT".into(),
-        mute: "UNDEFINED".into(),
+        mute: if detection.excused_by.is_some() { "MUTED" } else { "UNDEFINED" }.into(),
+        mute_initiator: detection.excused_by.as_ref().map(|(rule, _)| format!("allow rule {rule}")),
         event_time: detection.first_seen.rfc3339(),
         create_time: context.now.rfc3339(),
         description: words::description(&context),
@@ -130,7 +133,9 @@ fn container(place: &Place) -> Option<Container> {
 fn pod(place: &Place) -> Option<Pod> {
     let known = &place.metadata;
     let (ns, name) = (known.pod_namespace.clone()?, known.pod_name.clone()?);
-    Some(Pod { ns, name, labels: Vec::new(), containers: container(place).into_iter().collect() })
+    let texts = known.labels.iter().flat_map(|labels| &labels.list);
+    let labels = texts.map(|(name, value)| Label { name: name.clone(), value: value.clone() }).collect();
+    Some(Pod { ns, name, labels, containers: container(place).into_iter().collect() })
 }
 
 /// The pod and its node.

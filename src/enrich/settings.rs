@@ -5,6 +5,7 @@
 pub use super::cloud::Provider;
 use super::evidence::EvidenceSettings;
 use super::metadata::MetadataSettings;
+pub use super::metadata::{CriSockets, KEY_MAX};
 
 /// `[enrich]` and `[node]`.
 #[derive(Clone, Debug, PartialEq)]

@@ -52,7 +52,15 @@ pub(super) fn description(context: &Context<'_>) -> String {
     if detection.process_count > 1 {
         text += &format!("; {} commands ran on it", detection.process_count);
     }
-    if detection.state == State::Inactive {
+    if let Some((rule, reason)) = &detection.excused_by {
+        let shown = |text: &str| escape(cut(text, 200).as_bytes());
+        text += &format!(
+            "; it is withdrawn, because the allow rule {} excuses it ({}), which asks for what the runtime had not said of the \
+             container when it was found",
+            shown(rule),
+            shown(reason)
+        );
+    } else if detection.state == State::Inactive {
         text += "; it has ended";
     }
     text + "."

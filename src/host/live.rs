@@ -14,8 +14,9 @@ use crate::host::lru::Lru;
 use crate::host::patience::Patience;
 use crate::host::shells::Shells;
 use crate::host::undertaker::Undertaker;
-use crate::host::{Host, ancestry, files, listener, reader, relatives, socket};
+use crate::host::{Containers, Host, ancestry, files, listener, reader, relatives, socket};
 use crate::model::clock::SECOND;
+use crate::model::contained::Contained;
 use crate::model::ids::{Inode, Pid, ProcessKey};
 use crate::model::look::Look;
 use crate::model::recognised::Behind;
@@ -36,6 +37,7 @@ const CUT_MAX: usize = 1024;
 #[derive(Debug)]
 pub struct LiveHost {
     shells: RefCell<Shells>,
+    containers: Option<Box<dyn Containers>>,
     own_net_ns: Option<Inode>,
     ephemeral: (u16, u16),
     undertaker: Option<Undertaker>,
@@ -62,6 +64,7 @@ impl LiveHost {
         });
         Self {
             shells: RefCell::new(Shells::new()),
+            containers: None,
             own_net_ns: socket::own_namespace(),
             ephemeral: ephemeral.unwrap_or(EPHEMERAL_DEFAULT),
             undertaker: Undertaker::start().ok(),
@@ -73,6 +76,11 @@ impl LiveHost {
             unasked: RefCell::new(Lru::new(CUT_MAX)),
             cuts: Cell::default(),
         }
+    }
+
+    /// The same, with somebody to ask about containers; without, nothing is known of any.
+    pub fn with_containers(self, containers: impl Containers + 'static) -> Self {
+        Self { containers: Some(Box::new(containers)), ..self }
     }
 
     /// From now on answers with open files as they are after this moment: a command's pipe is younger than what its parent
@@ -191,5 +199,9 @@ impl Host for LiveHost {
     fn shell_behind(&self, look: &Look, operand: Option<&[u8]>, wait: bool) -> Behind {
         let shells = self.shells.try_borrow_mut();
         shells.map_or(Behind::Late, |mut shells| shells.behind(look, operand, wait))
+    }
+
+    fn contained(&self, look: &Look, wait: bool) -> Contained {
+        self.containers.as_ref().map_or(Contained::Untold, |containers| containers.contained(look, wait))
     }
 }

@@ -40,6 +40,7 @@ pub mod undertaker;
 
 use std::sync::Arc;
 
+use crate::model::contained::Contained;
 use crate::model::ids::{Inode, Pid, ProcessKey};
 use crate::model::look::Look;
 use crate::model::recognised::Behind;
@@ -82,4 +83,16 @@ pub trait Host {
     /// Whether a process's program is a shell under another name. `operand`: the program that it, a dynamic loader, was
     /// given. With `wait` the answer may take a little time; without it is there or [`Behind::Late`].
     fn shell_behind(&self, look: &Look, operand: Option<&[u8]>, wait: bool) -> Behind;
+
+    /// Which container a process is in, by what nobody in it can have chosen. With `wait` the answer may take a little
+    /// time. Who knows of no containers says so.
+    fn contained(&self, _look: &Look, _wait: bool) -> Contained {
+        Contained::Untold
+    }
+}
+
+/// Who knows the containers of the machine.
+pub trait Containers: std::fmt::Debug + Send {
+    /// As [`Host::contained`].
+    fn contained(&self, look: &Look, wait: bool) -> Contained;
 }

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::host::Host;
+use crate::model::contained::Contained;
 use crate::model::ids::{Inode, Pid, ProcessKey};
 use crate::model::look::{Ancestor, FileId, Look};
 use crate::model::recognised::Behind;
@@ -31,6 +32,8 @@ pub struct ScriptedHost {
     pub program_file: Option<FileId>,
     /// What stands behind a program, by its path (of the loader's operand, where there is one); others are no shells.
     pub behind: HashMap<Vec<u8>, Behind>,
+    /// The containers of processes, by the bytes of their `/proc/PID/cgroup`; others are in none.
+    pub contained: HashMap<Vec<u8>, Contained>,
     /// How often a search left something out.
     pub cuts: Cell<u32>,
 }
@@ -100,5 +103,9 @@ impl Host for ScriptedHost {
     fn shell_behind(&self, look: &Look, operand: Option<&[u8]>, _wait: bool) -> Behind {
         let path = operand.unwrap_or(&look.exe.path);
         self.behind.get(path).cloned().unwrap_or(Behind::NoShell)
+    }
+
+    fn contained(&self, look: &Look, _wait: bool) -> Contained {
+        self.contained.get(&look.cgroup).cloned().unwrap_or(Contained::Untold)
     }
 }

@@ -237,6 +237,8 @@ pub struct Detection {
     pub last_seen: Moment,
     /// Processes of an earlier daemon's records, as JSON objects of the `Process` message, oldest first.
     pub restored_processes: Vec<serde_json::Value>,
+    /// The allow rule for which it is withdrawn, and that rule's reason.
+    pub excused_by: Option<(String, String)>,
     /// Entries of an earlier daemon's `Timeline`, as JSON objects, oldest first.
     pub restored_timeline: Vec<serde_json::Value>,
 }

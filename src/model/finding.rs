@@ -31,6 +31,7 @@ pub mod property {
     pub const BOOT_ID: &str = "Boot_Id";
     pub const CGROUP_PATH: &str = "Cgroup_Path";
     pub const CLOUD: &str = "Cloud";
+    pub const CONTAINER_ATTEMPT: &str = "Container_Attempt";
     pub const CONTAINER_ID: &str = "Container_Id";
     pub const CONTAINER_IMAGE_URI: &str = "Container_Image_Uri";
     pub const CONTAINER_NAME: &str = "Container_Name";
@@ -38,6 +39,7 @@ pub mod property {
     pub const ENRICHMENT_STATUS: &str = "Enrichment_Status";
     pub const EVIDENCE: &str = "Evidence";
     pub const EVIDENCE_FILE: &str = "Evidence_File";
+    pub const EXCUSED_BY: &str = "Excused_By";
     pub const EXECUTABLE_ORIGIN: &str = "Executable_Origin";
     pub const LATER_PROGRAM: &str = "Later_Program";
     pub const NETWORK_PEERS: &str = "Network_Peers";
@@ -46,6 +48,8 @@ pub mod property {
     pub const PARENT_BINARY_FULLPATH: &str = "Parent_Binary_Fullpath";
     pub const PARENT_PID: &str = "Parent_Pid";
     pub const PEER_SCOPE: &str = "Peer_Scope";
+    pub const POD_ANNOTATIONS: &str = "Pod_Annotations";
+    pub const POD_LABELS: &str = "Pod_Labels";
     pub const POD_NAME: &str = "Pod_Name";
     pub const POD_NAMESPACE: &str = "Pod_Namespace";
     pub const POD_OWNER: &str = "Pod_Owner";
@@ -76,6 +80,7 @@ pub mod property {
     pub const ROW: &str = "Row";
     pub const SCHEMA_VERSION: &str = "Schema_Version";
     pub const SEQUENCE: &str = "Sequence";
+    pub const SERVICE_ACCOUNT: &str = "Service_Account";
     pub const SOCKET_COOKIE: &str = "Socket_Cookie";
     pub const SOCKET_FDS: &str = "Socket_Fds";
     pub const SOCKET_INODE: &str = "Socket_Inode";
@@ -121,8 +126,11 @@ pub struct Finding {
     pub severity: Option<Severity>,
     /// `THREAT` or `OBSERVATION`.
     pub finding_class: String,
-    /// Always `UNDEFINED`: a provider does not mute.
+    /// `UNDEFINED`; `MUTED` of a finding that was withdrawn.
     pub mute: String,
+    /// Which rule excuses it, of one that was withdrawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mute_initiator: Option<String>,
     /// When it was first detected (RFC 3339).
     pub event_time: String,
     /// When this record was written (RFC 3339).
@@ -356,6 +364,15 @@ impl Record {
         match self.finding.source_properties.get(key)? {
             Value::String(text) => text.parse().ok(),
             value => value.as_u64(),
+        }
+    }
+
+    /// The finding's state in a word.
+    pub fn state(&self) -> &'static str {
+        match self.finding.state {
+            _ if self.finding.mute == "MUTED" => "withdrawn",
+            State::Active => "going on",
+            State::Inactive => "ended",
         }
     }
 

@@ -5,6 +5,7 @@
 //! Talks to: nobody; everything else imports from here.
 
 pub mod clock;
+pub mod contained;
 pub mod detection;
 pub mod event;
 pub mod exit;

@@ -78,6 +78,7 @@ pub fn observation(
             severity: None,
             finding_class: "OBSERVATION".into(),
             mute: "UNDEFINED".into(),
+            mute_initiator: None,
             event_time: now.rfc3339(),
             create_time: now.rfc3339(),
             description: description.into(),

@@ -14,6 +14,12 @@ use crate::protobuf::{bytes, number, text};
 
 /// The pods' namespace.
 pub const NAMESPACE: &str = "shop";
+/// The pods' labels: an API server would not take all of these, a runtime does.
+pub const LABELS: [(&str, &str); 3] =
+    [("app", "front"), ("quoted", "<b>\"$(reboot)\"</b>"), ("moves", "a\u{1b}[2J\u{1b}]0;x\u{7}")];
+/// And annotations.
+pub const ANNOTATIONS: [(&str, &str); 2] =
+    [("kubernetes.io/config.source", "api"), ("example.com/secret", "not for records")];
 /// How long a command may take, in seconds.
 const EXEC_SECONDS: u64 = 60;
 
@@ -40,12 +46,16 @@ impl Pod {
         // The node's network: namespace option NODE.
         let security = bytes(1, number(1, 2));
         let linux = [bytes(1, format!("/{group}")), bytes(2, security)].concat();
-        let label = |key: &str, value: &str| bytes(6, [bytes(1, key), bytes(2, value)].concat());
+        let pair =
+            |field, (key, value): (&str, &str)| bytes(field, [bytes(1, key), bytes(2, value)].concat());
+        let label = |key: &str, value: &str| pair(6, (key, value));
         let config = [
             bytes(1, metadata),
             bytes(3, pod.logs()),
             label("io.kubernetes.pod.name", &pod.name),
             label("io.kubernetes.pod.namespace", NAMESPACE),
+            LABELS.into_iter().flat_map(|own| pair(6, own)).collect(),
+            ANNOTATIONS.into_iter().flat_map(|own| pair(7, own)).collect(),
             bytes(8, linux),
         ]
         .concat();

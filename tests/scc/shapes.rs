@@ -43,6 +43,7 @@ pub fn all() -> Vec<Detection> {
         relayed(Row::RelayedByTool),
         relayed(Row::RelayedCommands),
         ended(),
+        withdrawn(),
         blank(),
     ]
 }
@@ -199,6 +200,12 @@ pub fn ended() -> Detection {
     found
 }
 
+/// One that an allow rule turned out to excuse.
+pub fn withdrawn() -> Detection {
+    let excused_by = Some(("debug-pods".into(), "the echo image\u{1b}[2J answers with cat".into()));
+    Detection { state: State::Inactive, excused_by, ..pod() }
+}
+
 /// A process of which nothing but its parent's socket is known.
 pub fn blank() -> Detection {
     let socket = tcp("203.0.113.9", 4444, "10.0.0.1", 50000);
@@ -237,6 +244,7 @@ fn detection(subject: Look, socket: Socket) -> Detection {
         observations: Observations { live: 1, ..Observations::default() },
         first_seen: AT,
         last_seen: AT,
+        excused_by: None,
         restored_processes: Vec::new(),
         restored_timeline: Vec::new(),
     }

@@ -18,7 +18,6 @@ use crate::cli::report::html::Html;
 use crate::cli::report::tree::Tree;
 use crate::cli::report::{response, svg};
 use crate::cli::{account, chain, properties, timeline};
-use crate::model::detection::State;
 use crate::model::finding::{CATEGORY, Record, property};
 use crate::model::text::{cut, escape_json};
 use crate::sys::clock;
@@ -99,7 +98,7 @@ impl<W: Write> Page<W> {
         html.element("td", &[("class", "short")], &timeline::short(&record.finding.event_time))?;
         let severity = severity(record);
         html.element("td", &[("class", severity)], severity)?;
-        html.element("td", &[("class", "short")], state(record))?;
+        html.element("td", &[("class", "short")], record.state())?;
         html.element("td", &[], &timeline::count(record).to_string())?;
         html.open("th", &[("scope", "row"), ("class", "mono long")])?;
         html.element("a", &[("href", &format!("#f{number}"))], &what(record))?;
@@ -227,7 +226,7 @@ fn summary<W: Write>(html: &mut Html<W>, record: &Record) -> io::Result<()> {
     html.open("dl", &[])?;
     for (name, value) in [
         ("Finding", record.id().to_owned()),
-        ("State", state(record).to_owned()),
+        ("State", record.state().to_owned()),
         ("First seen", timeline::short(&record.finding.event_time)),
         ("Last seen", timeline::short(&last)),
         ("Commands", timeline::count(record).to_string()),
@@ -358,13 +357,6 @@ fn pod(record: &Record) -> String {
 
 fn severity(record: &Record) -> &'static str {
     record.finding.severity.map_or("-", |severity| severity.name())
-}
-
-fn state(record: &Record) -> &'static str {
-    match record.finding.state {
-        State::Active => "going on",
-        State::Inactive => "ended",
-    }
 }
 
 /// The record as JSON, by one space a level: a page may have a thousand of them.

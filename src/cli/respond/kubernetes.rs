@@ -44,9 +44,8 @@ pub fn pod(facts: &Facts<'_>) -> Step {
 
 /// What the pod's token is good for.
 fn service_account(facts: &Facts<'_>) -> Command {
-    let mut asked = vec!["SERVICE_ACCOUNT"];
-    asked.extend(facts.namespace.asked());
-    let user = format!("--as=system:serviceaccount:{}:<SERVICE_ACCOUNT>", facts.namespace.plain());
+    let asked: Vec<&str> = facts.account.asked().into_iter().chain(facts.namespace.asked()).collect();
+    let user = format!("--as=system:serviceaccount:{}:{}", facts.namespace.plain(), facts.account.plain());
     kubectl("what its token lets the intruder do", "auth can-i --list", &facts.namespace).text(&user, &asked)
 }
 

@@ -102,13 +102,10 @@ impl Compiler {
         if enabled && rule.expires_ns.is_some_and(|end| end <= source.read_ns) {
             warn("the rule has expired", "it excuses nothing", "remove it, or give it a later date".into());
         }
-        if enabled && rule.matcher.asks_unknown {
-            let what = "it asks for an image, a namespace or a pod label, which are not known yet";
-            warn(
-                what,
-                "it excuses nothing",
-                "name an executable, a peer or a port as long as that is so".into(),
-            );
+        if enabled && asked == ["pod_label"] {
+            let what = "it asks for a pod's label alone";
+            let consequence = "whoever may make a pod in any namespace can give it that label";
+            warn(what, consequence, "name the namespace or the image too".into());
         }
         if enabled && asked == ["arguments"] {
             let what = "it asks for arguments alone";
@@ -200,19 +197,21 @@ const ASKS: [(&str, Ask); 15] = [
             id => Some(Place::Container(id.to_owned())),
         });
     }),
-    ("container_image", unknown),
-    ("namespace", unknown),
-    ("pod_label", unknown),
+    ("container_image", |report, _, matcher, key, value| {
+        matcher.images = each(report, key, value, "a pattern", values::line);
+    }),
+    ("namespace", |report, _, matcher, key, value| {
+        matcher.namespaces = each(report, key, value, "a pattern", values::line);
+    }),
+    ("pod_label", |report, _, matcher, key, value| {
+        matcher.labels = each(report, key, value, "a label like app=echo", |value| {
+            values::line(value).filter(|label| label.split_once('=').is_some_and(|(key, _)| !key.is_empty()))
+        });
+    }),
     ("relay", |report, _, matcher, key, value| {
         matcher.relay = each(report, key, value, PATH, values::path_pattern);
     }),
 ];
-
-/// Checked, so that the rule can stay as it is until candidates carry this.
-fn unknown(report: &mut Report<'_>, _: &Source, matcher: &mut Matcher, key: &str, value: &Value<'_>) {
-    each(report, key, value, "a pattern", values::line);
-    matcher.asks_unknown = true;
-}
 
 /// The keys that every rule has.
 const PLAIN: [&str; 4] = ["name", "reason", "expires", "enabled"];
@@ -279,11 +278,18 @@ impl Draft {
             let what = "the rule asks nothing, and would excuse everything";
             missing("", what, "name an executable, a peer, a port, ...");
         }
-        let inside = matches!(matcher.place, Some(Place::Any | Place::Container(_)));
+        let inside = matches!(matcher.place, Some(Place::Any | Place::Container(_)))
+            || asked.iter().any(|key| matches!(*key, "namespace" | "pod_label"));
         let path = asked.iter().find(|key| matches!(**key, "executable" | "ancestor"));
         if let Some(key) = path.filter(|_| inside && !asked.contains(&"container_image")) {
             let what = "a path proves nothing inside a container, where anybody may have made the file";
-            report.add(span.clone(), key, what, "name the container_image, or remove container");
+            report.add(span.clone(), key, what, "name the container_image, or remove the path");
+        }
+        let of_container =
+            asked.iter().find(|key| matches!(**key, "container_image" | "namespace" | "pod_label"));
+        if let Some(key) = of_container.filter(|_| matcher.place == Some(Place::Host)) {
+            let what = "on the host there is none: the rule would excuse nothing";
+            report.add(span.clone(), key, what, "remove it, or remove container = \"host\"");
         }
         let reason = reason.unwrap_or_default();
         let rule = Rule { name: name?, reason, expires_ns, matcher, hits: AtomicU64::new(0) };

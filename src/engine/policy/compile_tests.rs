@@ -78,6 +78,13 @@ fn each_kind_of_problem() {
             "1:1: executable: a path proves nothing inside a container",
         ),
         ("ancestor = \"/x\"\ncontainer = \"a*\"", "1:1: ancestor: a path proves nothing inside a container"),
+        (
+            "executable = \"/x\"\nnamespace = \"a\"",
+            "1:1: executable: a path proves nothing inside a container",
+        ),
+        ("namespace = \"a\"\ncontainer = \"host\"", "1:1: namespace: on the host there is none"),
+        ("pod_label = \"app\"", "4:13: pod_label: \"app\" is not a label like app=echo"),
+        ("pod_label = \"=x\"", "4:13: pod_label: \"=x\" is not a label like app=echo"),
         ("port = 1\nport = 2", "5:1: port: duplicate key"),
         ("port = \nrow = 1", "4:"),
         ("namespace = \"a\\u001bb\"", "namespace: \"a\\x1bb\" is not a pattern"),
@@ -149,7 +156,9 @@ fn warnings() {
     assert!(
         warned(&dated, day).starts_with("r.toml:1:1: allow.a: the rule has expired; it excuses nothing;")
     );
-    assert!(warned(&rule("namespace = \"x\""), 0).contains("it excuses nothing"));
+    assert_eq!(warned(&rule("namespace = \"x\""), 0), "");
+    assert!(warned(&rule("pod_label = \"a=b\""), 0).contains("can give it that label"));
+    assert_eq!(warned(&rule("pod_label = \"a=b\"\nnamespace = \"x\""), 0), "");
     assert!(warned(&rule("arguments = \"x\""), 0).contains("anybody can give any program these arguments"));
     let typo = warned("[[allow]]\nname = \"shhd\"\nenabled = false\n", 0);
     assert!(typo.contains("nothing is switched off; did you mean \"sshd\"?"), "{typo}");

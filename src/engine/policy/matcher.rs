@@ -1,12 +1,13 @@
 //! What one rule asks of a candidate.
 //!
-//! Owns: the matchers, all of which must hold, and the rule of trust: a path proves something only on the host, of a
-//! file that root owns and nobody else may write. Must not own: reading rules.
+//! Owns: the matchers, all of which must hold, and the rule of trust: a path proves something only on the host, or where
+//! the rule names the image, of a file that root owns and nobody else may write. Must not own: reading rules.
 
 use std::net::IpAddr;
 
 use crate::engine::policy::Candidate;
 use crate::engine::policy::glob::{list_matches, matches};
+use crate::model::contained::Contained;
 use crate::model::ids::Inode;
 use crate::model::look::FileId;
 use crate::model::relay::Relay;
@@ -75,15 +76,29 @@ pub struct Matcher {
     pub row: Vec<u8>,
     /// Where.
     pub place: Option<Place>,
-    /// It asks for an image, a namespace or a pod label. Candidates do not carry those, so it never matches.
-    pub asks_unknown: bool,
+    /// Images of the container.
+    pub images: Vec<String>,
+    /// Namespaces of its pod.
+    pub namespaces: Vec<String>,
+    /// Labels of its pod, `KEY=VALUE`.
+    pub labels: Vec<String>,
+}
+
+/// Whether a container is as a rule asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It is.
+    Yes,
+    /// It is not, or nobody can say.
+    No,
+    /// It may be: not all is known of it yet.
+    Later,
 }
 
 impl Matcher {
-    /// Whether everything it asks holds.
+    /// Whether everything holds that it asks of anything but the container.
     pub fn matches(&self, candidate: &Candidate<'_>) -> bool {
-        !self.asks_unknown
-            && self.place_fits(candidate)
+        (self.place != Some(Place::Host) || candidate.on_host)
             && (self.row.is_empty() || self.row.contains(&candidate.row.number()))
             && self.direction.is_none_or(|direction| direction == candidate.direction)
             && self.tether.is_none_or(|kind| kind == candidate.kind)
@@ -93,9 +108,56 @@ impl Matcher {
             && self.arguments_fit(candidate)
             && self.ancestor_fits(candidate)
             && (self.relay.is_empty()
-                || candidate
-                    .relay
-                    .is_some_and(|relay| self.relay_fits(relay, candidate.host_mount_namespace)))
+                || candidate.relay.is_some_and(|relay| {
+                    self.relay_fits(relay, candidate.host_mount_namespace)
+                        || self.relay_fits(relay, self.trusted(candidate))
+                }))
+    }
+
+    /// Whether it asks for a container.
+    pub fn asks_container(&self) -> bool {
+        matches!(self.place, Some(Place::Container(_)))
+            || [&self.images, &self.namespaces, &self.labels].into_iter().any(|asked| !asked.is_empty())
+    }
+
+    /// Whether the container is as it asks.
+    pub fn fits(&self, contained: &Contained) -> Fit {
+        let (known, none) = match contained {
+            Contained::Untold => return Fit::No,
+            Contained::Known(known) => (known, Fit::No),
+            Contained::Late(known) => (known, Fit::Later),
+        };
+        let texts = |asked: &[String], found: Option<Vec<String>>| match found {
+            _ if asked.is_empty() => Fit::Yes,
+            Some(texts) if texts.iter().any(|text| any(asked, text.as_bytes())) => Fit::Yes,
+            Some(_) => Fit::No,
+            None => none,
+        };
+        let labels = known.labels.as_ref();
+        let labels = labels.map(|list| list.iter().map(|(key, value)| format!("{key}={value}")).collect());
+        let id = match &self.place {
+            Some(Place::Container(id)) if !matches(id.as_bytes(), known.id.as_str().as_bytes()) => Fit::No,
+            _ => Fit::Yes,
+        };
+        let all = [
+            id,
+            texts(&self.images, known.image.clone().map(|image| vec![image])),
+            texts(&self.namespaces, known.namespace.clone().map(|namespace| vec![namespace])),
+            texts(&self.labels, labels),
+        ];
+        let says = |fit| all.contains(&fit);
+        if says(Fit::No) {
+            Fit::No
+        } else if says(Fit::Later) {
+            Fit::Later
+        } else {
+            Fit::Yes
+        }
+    }
+
+    /// The mount namespace in which paths prove something: the host's; where the rule names the image, the process's own.
+    fn trusted(&self, candidate: &Candidate<'_>) -> Option<Inode> {
+        if self.images.is_empty() { candidate.host_mount_namespace } else { candidate.look.namespaces.mnt }
     }
 
     /// Whether it asks for a relay and nothing else, and this is one.
@@ -104,32 +166,28 @@ impl Matcher {
         !self.relay.is_empty() && *self == alone && self.relay_fits(relay, host)
     }
 
-    fn relay_fits(&self, relay: &Relay, host: Option<Inode>) -> bool {
-        host.is_some()
-            && relay.process.mnt_ns == host
+    fn relay_fits(&self, relay: &Relay, trusted: Option<Inode>) -> bool {
+        trusted.is_some()
+            && relay.process.mnt_ns == trusted
             && relay.root == b"/"
             && relay.file.is_some_and(only_root_writes)
             && any(&self.relay, &relay.process.exe)
     }
 
-    fn place_fits(&self, candidate: &Candidate<'_>) -> bool {
-        match &self.place {
-            None | Some(Place::Any) => true,
-            Some(Place::Host) => candidate.on_host,
-            Some(Place::Container(id)) => {
-                candidate.container_id.is_some_and(|known| matches(id.as_bytes(), known.as_bytes()))
-            }
-        }
-    }
-
     fn executable_fits(&self, candidate: &Candidate<'_>) -> bool {
         let exe = &candidate.look.exe;
         self.executable.is_empty()
-            || (candidate.on_host
+            || (self.is_trusted(candidate)
                 && !exe.deleted
                 && !exe.is_memfd()
                 && exe.file.is_some_and(only_root_writes)
                 && any(&self.executable, &exe.path))
+    }
+
+    /// Whether the process sees the paths that the rule means. Its root is that of its mount namespace: who has changed it
+    /// has made the paths below it.
+    fn is_trusted(&self, candidate: &Candidate<'_>) -> bool {
+        candidate.on_host || !self.images.is_empty() && candidate.look.root == b"/"
     }
 
     fn arguments_fit(&self, candidate: &Candidate<'_>) -> bool {
@@ -142,10 +200,10 @@ impl Matcher {
     fn ancestor_fits(&self, candidate: &Candidate<'_>) -> bool {
         // Of an ancestor's file nothing but the owner is known.
         self.ancestor.is_empty()
-            || (candidate.on_host
+            || (self.is_trusted(candidate)
                 && candidate.look.ancestors.iter().any(|ancestor| {
                     ancestor.mnt_ns.is_some()
-                        && ancestor.mnt_ns == candidate.host_mount_namespace
+                        && ancestor.mnt_ns == self.trusted(candidate)
                         && ancestor.exe_owner.is_some_and(|owner| owner.0 == 0)
                         && any(&self.ancestor, &ancestor.exe)
                 }))

@@ -14,7 +14,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::engine::policy::matcher::Matcher;
+use crate::engine::policy::matcher::{Fit, Matcher};
+use crate::model::contained::Contained;
 use crate::model::detection::Row;
 use crate::model::ids::Inode;
 use crate::model::look::Look;
@@ -69,8 +70,17 @@ pub struct Candidate<'a> {
     pub on_host: bool,
     /// The host's mount namespace.
     pub host_mount_namespace: Option<Inode>,
-    /// The container, where one is known.
-    pub container_id: Option<&'a str>,
+}
+
+/// What the rules say of a candidate.
+#[derive(Clone, Copy, Debug)]
+pub enum Excuse<'a> {
+    /// This one excuses it.
+    Yes(&'a Rule),
+    /// None does.
+    No,
+    /// This one may, which asks what is not known of the container yet.
+    Later(&'a Rule),
 }
 
 /// One rule.
@@ -101,6 +111,23 @@ pub struct Compiled {
     pub warnings: Vec<Problem>,
 }
 
+impl Rule {
+    /// It has excused something.
+    pub fn count_hit(&self) {
+        self.hits.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl<'a> Excuse<'a> {
+    /// The rule that excuses it.
+    pub fn rule(&self) -> Option<&'a Rule> {
+        match self {
+            Self::Yes(rule) => Some(rule),
+            Self::No | Self::Later(_) => None,
+        }
+    }
+}
+
 impl RuleSet {
     /// The shipped rules alone. They compile: a test holds that; if not, there are none.
     pub fn shipped() -> Self {
@@ -116,13 +143,37 @@ impl RuleSet {
             .map(|(rules, warnings)| Compiled { rules: Self { rules }, warnings })
     }
 
-    /// The first rule that excuses this; the hit is counted.
-    pub fn excuse(&self, candidate: &Candidate<'_>, now_wall_ns: u64) -> Option<&Rule> {
-        let rule = self.rules.iter().find(|rule| {
-            rule.expires_ns.is_none_or(|end| now_wall_ns < end) && rule.matcher.matches(candidate)
-        })?;
-        rule.hits.fetch_add(1, Ordering::Relaxed);
-        Some(rule)
+    /// The first rule that excuses this. Its container is asked for only where everything else that
+    /// a rule asks holds, and once.
+    pub fn excuse(
+        &self,
+        candidate: &Candidate<'_>,
+        now_wall_ns: u64,
+        contained: impl FnOnce() -> Contained,
+    ) -> Excuse<'_> {
+        let (mut ask, mut answer, mut later) = (Some(contained), None, None);
+        let in_force = self.rules.iter().filter(|rule| rule.expires_ns.is_none_or(|end| now_wall_ns < end));
+        for rule in in_force.filter(|rule| rule.matcher.matches(candidate)) {
+            let fit = if rule.matcher.asks_container() {
+                if let Some(ask) = ask.take() {
+                    answer = Some(ask());
+                }
+                rule.matcher.fits(answer.as_ref().unwrap_or(&Contained::Untold))
+            } else {
+                Fit::Yes
+            };
+            match fit {
+                Fit::Yes => return Excuse::Yes(rule),
+                Fit::Later => later = later.or(Some(rule)),
+                Fit::No => {}
+            }
+        }
+        later.map_or(Excuse::No, Excuse::Later)
+    }
+
+    /// Whether a rule asks for labels of pods.
+    pub fn asks_labels(&self) -> bool {
+        self.rules.iter().any(|rule| !rule.matcher.labels.is_empty())
     }
 
     /// The first rule that excuses everything that this relay relays, whatever it is: it asks for nothing but the relay.
@@ -131,7 +182,7 @@ impl RuleSet {
         let rule = self.rules.iter().find(|rule| {
             rule.expires_ns.is_none_or(|end| now_wall_ns < end) && rule.matcher.is_relay_alone(relay, host)
         })?;
-        rule.hits.fetch_add(1, Ordering::Relaxed);
+        rule.count_hit();
         Some(rule)
     }
 

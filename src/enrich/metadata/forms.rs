@@ -1,23 +1,30 @@
 //! What the files say, runtime by runtime.
 //!
-//! Owns: their JSON, as far as it matters. Must not own: where they are. Names and images are whatever somebody chose for
-//! them: what is too long, or has control characters in it, is not taken.
-
-use std::collections::BTreeMap;
+//! Owns: their JSON, as far as it matters. Must not own: where they are (`places`), what of their texts is taken (`facts`).
 
 use serde::Deserialize;
 
-use super::Metadata;
+use super::facts::{Metadata, Texts, image, name};
+use crate::enrich::container::is_long_id;
 
 /// From a file's text and the container's id.
-pub(super) type Form = fn(&[u8], &str) -> Option<Metadata>;
+pub(super) type Form = fn(&[u8], &str) -> Option<Found>;
+/// A pod's labels, from the file of its sandbox.
+pub(super) type LabelsForm = fn(&[u8], &str) -> Option<Texts>;
 
-/// The longest name of a container, a pod or a namespace; Kubernetes' own limit is 253.
-const NAME_MAX: usize = 256;
-/// The longest reference of an image: a name of 255 bytes, a host and a digest.
-const IMAGE_MAX: usize = 1024;
+/// What one file says.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) metadata: Metadata,
+    /// The pod's sandbox, of whose file the labels are.
+    pub(super) sandbox: Option<String>,
+}
 
-type Texts = BTreeMap<String, String>;
+impl From<Metadata> for Found {
+    fn from(metadata: Metadata) -> Self {
+        Self { metadata, sandbox: None }
+    }
+}
 
 /// dockerd's `config.v2.json`.
 #[derive(Deserialize)]
@@ -45,17 +52,33 @@ struct DockerConfig {
 }
 
 /// moby's `container.Container`. cri-dockerd has the kubelet's labels on its containers.
-pub(super) fn docker(text: &[u8], id: &str) -> Option<Metadata> {
-    let file: Docker = serde_json::from_slice(text).ok().filter(|file: &Docker| file.id == id)?;
+pub(super) fn docker(text: &[u8], id: &str) -> Option<Found> {
+    let file = docker_file(text, id)?;
     let labels = file.config.labels.unwrap_or_default();
     let own = kubelet(&labels);
-    Some(Metadata {
+    let sandbox = match labels.get("io.kubernetes.docker.type").map(String::as_str) {
+        Some("podsandbox") => Some(id.to_owned()),
+        _ => labels.get("io.kubernetes.sandbox.id").filter(|id| is_long_id(id)).cloned(),
+    };
+    let metadata = Metadata {
         name: own.name.or_else(|| name(file.name.strip_prefix('/').unwrap_or(&file.name))),
         image: image(&file.config.image),
         image_id: image(&file.image),
         created: time(&file.created),
         ..own
-    })
+    };
+    Some(Found { metadata, sandbox })
+}
+
+/// The labels of a pod of cri-dockerd's: those of its sandbox, without the annotations that it has among them.
+pub(super) fn docker_labels(text: &[u8], id: &str) -> Option<Texts> {
+    let mut labels = docker_file(text, id)?.config.labels?;
+    labels.retain(|key, _| !key.starts_with("annotation."));
+    Some(labels)
+}
+
+fn docker_file(text: &[u8], id: &str) -> Option<Docker> {
+    serde_json::from_slice(text).ok().filter(|file: &Docker| file.id == id)
 }
 
 /// An OCI bundle's `config.json`.
@@ -66,31 +89,42 @@ struct Bundle {
 }
 
 /// Of containerd's CRI plugin (`pkg/cri/annotations`). A pod's sandbox has no container's name.
-pub(super) fn cri(text: &[u8], _id: &str) -> Option<Metadata> {
+pub(super) fn cri(text: &[u8], _id: &str) -> Option<Found> {
     let Bundle { annotations } = serde_json::from_slice(text).ok()?;
     let get = |key: &str| annotations.get(&format!("io.kubernetes.cri.{key}")).map(String::as_str);
     get("sandbox-id")?;
-    Some(Metadata {
+    let metadata = Metadata {
         name: get("container-name").and_then(name),
         image: get("image-name").or_else(|| get("podsandbox.image-name")).and_then(image),
         pod_name: get("sandbox-name").and_then(name),
         pod_namespace: get("sandbox-namespace").and_then(name),
         pod_uid: get("sandbox-uid").and_then(name),
         ..Metadata::default()
-    })
+    };
+    Some(metadata.into())
 }
 
 /// Of CRI-O, which has the kubelet's labels among its annotations.
-pub(super) fn cri_o(text: &[u8], _id: &str) -> Option<Metadata> {
+pub(super) fn cri_o(text: &[u8], _id: &str) -> Option<Found> {
     let Bundle { annotations } = serde_json::from_slice(text).ok()?;
     let get = |key: &str| annotations.get(&format!("io.kubernetes.cri-o.{key}")).map(String::as_str);
-    get("SandboxID").or_else(|| get("ContainerID"))?;
-    Some(Metadata {
+    let sandbox = get("SandboxID");
+    sandbox.or_else(|| get("ContainerID"))?;
+    let metadata = Metadata {
         image: get("Image").or_else(|| get("ImageName")).and_then(image),
         image_id: get("ImageRef").and_then(image),
         created: get("Created").and_then(time),
         ..kubelet(&annotations)
-    })
+    };
+    Some(Found { metadata, sandbox: sandbox.filter(|id| is_long_id(id)).map(str::to_owned) })
+}
+
+/// The labels of a pod of CRI-O's: an annotation of its sandbox, as JSON.
+pub(super) fn cri_o_labels(text: &[u8], id: &str) -> Option<Texts> {
+    let Bundle { annotations } = serde_json::from_slice(text).ok()?;
+    let get = |key: &str| annotations.get(&format!("io.kubernetes.cri-o.{key}"));
+    get("SandboxID").filter(|own| *own == id)?;
+    serde_json::from_str(get("Labels")?).ok()
 }
 
 /// One container of containers/storage's `containers.json`.
@@ -116,17 +150,18 @@ struct StoredMetadata {
 }
 
 /// Of podman: all containers are in one file.
-pub(super) fn podman(text: &[u8], id: &str) -> Option<Metadata> {
+pub(super) fn podman(text: &[u8], id: &str) -> Option<Found> {
     let all: Vec<Stored> = serde_json::from_slice(text).ok()?;
     let own = all.into_iter().find(|stored| stored.id == id)?;
     let beside: StoredMetadata = serde_json::from_str(&own.metadata).unwrap_or_default();
-    Some(Metadata {
+    let metadata = Metadata {
         name: own.names.first().and_then(|first| name(first)),
         image: image(&beside.image_name),
         image_id: image(&own.image),
         created: time(&own.created),
         ..Metadata::default()
-    })
+    };
+    Some(metadata.into())
 }
 
 /// What the kubelet calls a container (`pkg/kubelet/kuberuntime/labels.go`).
@@ -139,18 +174,6 @@ fn kubelet(labels: &Texts) -> Metadata {
         pod_uid: get("pod.uid"),
         ..Metadata::default()
     }
-}
-
-fn name(text: &str) -> Option<String> {
-    fit(text, NAME_MAX)
-}
-
-fn image(text: &str) -> Option<String> {
-    fit(text, IMAGE_MAX)
-}
-
-fn fit(text: &str, most: usize) -> Option<String> {
-    (!text.is_empty() && text.len() <= most && !text.chars().any(char::is_control)).then(|| text.to_owned())
 }
 
 /// A time of RFC 3339, in UTC as all runtimes write it, with all nine digits of a fraction.

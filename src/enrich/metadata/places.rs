@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::super::container::{ContainerIdentity, UNKNOWN, is_long_id};
-use super::forms::{self, Form};
+use super::forms::{self, Form, LabelsForm};
 use super::homes;
 use super::settings::MetadataSettings;
 use crate::model::ids::Uid;
@@ -31,6 +31,9 @@ impl Top {
     }
 }
 
+/// Where the labels of a pod are, by its sandbox's id, and how they are written there.
+pub(super) type LabelsPlace = (fn(&str) -> String, LabelsForm);
+
 /// One file.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -38,6 +41,8 @@ pub(super) struct Place {
     pub(super) path: String,
     /// What is in it.
     pub(super) form: Form,
+    /// Below the same directory, the file with the labels of a pod, by its sandbox's id.
+    pub(super) labels: Option<LabelsPlace>,
 }
 
 /// All files that may tell of a container, with the directories that they are below.
@@ -48,18 +53,16 @@ pub(super) fn of(container: &ContainerIdentity, settings: &MetadataSettings) -> 
     }
     let user = homes::user_of(&container.cgroup_path).filter(|_| settings.rootless);
     let below = |roots: &[String], path: &str, form: Form| -> Vec<(Top, Place)> {
-        let place = |root| (Top::Directory(PathBuf::from(root)), Place { path: path.to_owned(), form });
-        roots.iter().map(place).collect()
+        let place = || Place { path: path.to_owned(), form, labels: labels(container.runtime) };
+        roots.iter().map(|root| (Top::Directory(PathBuf::from(root)), place())).collect()
     };
     // A rootless runtime's own directory comes first.
     let also = |home: &str, roots: &[String], path: &str, form: Form| {
-        let own = user.map(|uid| (Top::Home(uid), Place { path: format!("{home}/{path}"), form }));
+        let place = || Place { path: format!("{home}/{path}"), form, labels: None };
+        let own = user.map(|uid| (Top::Home(uid), place()));
         own.into_iter().chain(below(roots, path, form)).collect::<Vec<_>>()
     };
-    let docker = || {
-        let path = format!("containers/{id}/config.v2.json");
-        also(homes::DOCKER, &settings.docker, &path, forms::docker)
-    };
+    let docker = || also(homes::DOCKER, &settings.docker, &docker_file(id), forms::docker);
     let bundle = format!("io.containerd.runtime.v2.task/k8s.io/{id}/config.json");
     let containerd = || below(&settings.containerd, &bundle, forms::cri);
     match container.runtime {
@@ -72,12 +75,26 @@ pub(super) fn of(container: &ContainerIdentity, settings: &MetadataSettings) -> 
                 also(homes::STORAGE, &settings.storage, &path, forms::podman)
             })
             .collect(),
-        "cri-o" => {
-            let path = format!("overlay-containers/{id}/userdata/config.json");
-            below(&settings.storage, &path, forms::cri_o)
-        }
+        "cri-o" => below(&settings.storage, &cri_o_file(id), forms::cri_o),
         // A group that somebody else chose for it: `docker run --cgroup-parent`.
         UNKNOWN => [docker(), containerd()].into_iter().flatten().collect(),
         _ => Vec::new(),
+    }
+}
+
+fn docker_file(id: &str) -> String {
+    format!("containers/{id}/config.v2.json")
+}
+
+fn cri_o_file(id: &str) -> String {
+    format!("overlay-containers/{id}/userdata/config.json")
+}
+
+/// Where a runtime has the labels of a pod. containerd has them in its database alone.
+fn labels(runtime: &str) -> Option<LabelsPlace> {
+    match runtime {
+        "docker" => Some((docker_file, forms::docker_labels)),
+        "cri-o" => Some((cri_o_file, forms::cri_o_labels)),
+        _ => None,
     }
 }

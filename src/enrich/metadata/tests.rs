@@ -15,7 +15,15 @@ const IMAGE: &str = "sha256:2d9ae5407c01dbc72fe0ffc6b7ac79bdad4a34aa8f5efb549b61
 /// Everything below one directory.
 fn settings(root: &Path) -> MetadataSettings {
     let one = || vec![root.display().to_string()];
-    MetadataSettings { docker: one(), containerd: one(), storage: one(), rootless: true }
+    let below = |path: &str| root.join(path).display().to_string();
+    MetadataSettings {
+        docker: one(),
+        containerd: one(),
+        storage: one(),
+        kubelet: vec![below("kubelet")],
+        pod_logs: below("logs"),
+        ..MetadataSettings::default()
+    }
 }
 
 fn write(root: &Path, path: &str, text: &str) {
@@ -25,10 +33,15 @@ fn write(root: &Path, path: &str, text: &str) {
 }
 
 fn find(root: &Path, cgroup: &str) -> Outcome {
+    asked(&mut Runtimes::new(settings(root)), cgroup)
+}
+
+/// What the files say.
+fn asked(runtimes: &mut Runtimes, cgroup: &str) -> Outcome {
     let container = identify(format!("0::{cgroup}\n").as_bytes(), true).unwrap();
-    let mut runtimes = Runtimes::new(settings(root));
     runtimes.ask(&container);
-    runtimes.wait(&container, Instant::now() + Duration::from_secs(30))
+    let known = runtimes.wait(&container, Instant::now() + Duration::from_secs(30));
+    known.files.map(|()| known.metadata)
 }
 
 fn some(text: &str) -> Option<String> {
@@ -152,6 +165,75 @@ fn rootless() {
     assert_eq!(paths(format!("/system.slice/docker-{ID}.scope"), true), off);
 }
 
+const SANDBOX: &str = "11bfe475650de66df8e2affdc98d440dcbe84f8df83b6f75a68a82eb7026136a";
+
+/// Labels of a pod are in its sandbox's file.
+#[test]
+fn labels_on_disk() {
+    let root = tempfile::tempdir().unwrap();
+    let labels = |found: Outcome| {
+        found.unwrap().labels.clone().map(|labels| labels.list.into_iter().collect::<Vec<_>>())
+    };
+    let expected = vec![("app".to_owned(), "front".to_owned())];
+
+    let file = |id: &str, more: &str| {
+        let text = format!(
+            r#"{{"annotations":{{"io.kubernetes.cri-o.SandboxID":"{SANDBOX}","io.kubernetes.cri-o.ImageName":"x"{more}}}}}"#
+        );
+        write(root.path(), &format!("overlay-containers/{id}/userdata/config.json"), &text);
+    };
+    let cri_o = format!("/kubepods/pod{UID}/crio-{ID}");
+    file(ID, "");
+    assert_eq!(labels(find(root.path(), &cri_o)), None);
+    file(SANDBOX, r#","io.kubernetes.cri-o.Labels":"{\"app\":\"front\",\"io.kubernetes.pod.name\":\"x\"}""#);
+    assert_eq!(labels(find(root.path(), &cri_o)), Some(expected.clone()));
+    file(SANDBOX, r#","io.kubernetes.cri-o.Labels":"[1]""#);
+    assert_eq!(labels(find(root.path(), &cri_o)), None);
+
+    let of = format!(r#"{{"io.kubernetes.sandbox.id":"{SANDBOX}","io.kubernetes.docker.type":"container"}}"#);
+    write(root.path(), &format!("containers/{ID}/config.v2.json"), &docker_file("/k8s_x", "x", &of));
+    let own = r#"{"app":"front","annotation.secret":"x","io.kubernetes.docker.type":"podsandbox"}"#;
+    let sandbox = docker_file("/k8s_POD", "pause", own).replace(ID, SANDBOX);
+    write(root.path(), &format!("containers/{SANDBOX}/config.v2.json"), &sandbox);
+    assert_eq!(
+        labels(find(root.path(), &format!("/kubepods/pod{UID}/docker-{ID}.scope"))),
+        Some(expected.clone())
+    );
+    let pause = find(root.path(), &format!("/kubepods/pod{UID}/docker-{SANDBOX}.scope"));
+    assert_eq!(labels(pause), Some(expected));
+    // An id that would lead elsewhere is none.
+    let of = r#"{"io.kubernetes.sandbox.id":"../../etc"}"#;
+    write(root.path(), &format!("containers/{ID}/config.v2.json"), &docker_file("/x", "x", of));
+    assert_eq!(labels(find(root.path(), &format!("/docker/{ID}"))), None);
+}
+
+/// What no runtime says the kubelet's directories do.
+#[test]
+fn the_kubelets_directories() {
+    let root = tempfile::tempdir().unwrap();
+    let cgroup = format!("/kubepods/besteffort/pod{UID}/{ID}");
+    assert!(find(root.path(), &cgroup).is_err());
+    fs::create_dir_all(root.path().join(format!("logs/shop_front-1_{UID}"))).unwrap();
+    let found = find(root.path(), &cgroup).unwrap();
+    assert_eq!((found.pod_name.as_deref(), found.pod_namespace.as_deref()), (Some("front-1"), Some("shop")));
+    assert_eq!((&found.name, &found.image, &found.account), (&None, &None, &None));
+
+    // It is asked for again as long as something is missing, and what was known stays.
+    let mut runtimes = Runtimes::new(settings(root.path()));
+    assert!(asked(&mut runtimes, &cgroup).unwrap().image.is_none());
+    let file = format!(
+        r#"{{"annotations":{{"io.kubernetes.cri.sandbox-id":"{SANDBOX}","io.kubernetes.cri.image-name":"box:1"}}}}"#
+    );
+    write(root.path(), &format!("io.containerd.runtime.v2.task/k8s.io/{ID}/config.json"), &file);
+    assert!(asked(&mut runtimes, &cgroup).unwrap().image.is_none(), "not within two seconds");
+    let container = identify(format!("0::{cgroup}\n").as_bytes(), true).unwrap();
+    let id = ("containerd", container.id.clone());
+    let known = runtimes.known.peek(&id).unwrap().1.clone();
+    runtimes.known.put(id, (Instant::now() - 2 * NOTHING, known));
+    let found = asked(&mut runtimes, &cgroup).unwrap();
+    assert_eq!((found.image.as_deref(), found.pod_name.as_deref()), (Some("box:1"), Some("front-1")));
+}
+
 #[test]
 fn what_is_not_read() {
     let root = tempfile::tempdir().unwrap();
@@ -198,28 +280,27 @@ fn what_is_not_read() {
 #[test]
 fn nothing_is_believed_for_a_short_time() {
     let root = tempfile::tempdir().unwrap();
-    let container = identify(format!("0::/docker/{ID}\n").as_bytes(), true).unwrap();
+    let cgroup = format!("/docker/{ID}");
     let mut runtimes = Runtimes::new(settings(root.path()));
-    let ask = |then: &mut Runtimes| {
-        then.ask(&container);
-        then.wait(&container, Instant::now() + Duration::from_secs(30))
-    };
-    assert!(ask(&mut runtimes).is_err());
+    assert!(asked(&mut runtimes, &cgroup).is_err());
     write(root.path(), &format!("containers/{ID}/config.v2.json"), &docker_file("/web", "nginx:1", "{}"));
-    assert!(ask(&mut runtimes).is_err());
+    assert!(asked(&mut runtimes, &cgroup).is_err());
+    let container = identify(format!("0::{cgroup}\n").as_bytes(), true).unwrap();
     let id = ("docker", container.id.clone());
     runtimes.known.put(id, (Instant::now() - 2 * NOTHING, Err("x")));
-    assert!(ask(&mut runtimes).is_ok());
+    assert!(asked(&mut runtimes, &cgroup).is_ok());
 }
 
 #[test]
 fn switched_off() {
-    let container = identify(format!("0::/docker/{ID}\n").as_bytes(), true).unwrap();
-    let none =
-        MetadataSettings { docker: Vec::new(), containerd: Vec::new(), storage: Vec::new(), rootless: false };
-    let mut runtimes = Runtimes::new(none);
-    runtimes.ask(&container);
-    let found = runtimes.wait(&container, Instant::now());
+    let none = MetadataSettings {
+        docker: Vec::new(),
+        containerd: Vec::new(),
+        storage: Vec::new(),
+        rootless: false,
+        ..MetadataSettings::default()
+    };
+    let found = asked(&mut Runtimes::new(none), &format!("/docker/{ID}"));
     assert_eq!(found, Err("its runtime keeps none on disk that is read"));
 }
 

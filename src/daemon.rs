@@ -7,6 +7,8 @@
 //! waits for signals and looks after the others once a second.
 
 pub mod allowance;
+pub mod calls;
+pub mod confine;
 pub mod control;
 pub mod destinations;
 pub mod engine_thread;
@@ -23,6 +25,7 @@ pub mod relay_thread;
 pub mod restore;
 pub mod scan;
 pub mod screen;
+pub mod service;
 pub mod status;
 
 use std::path::PathBuf;
@@ -44,6 +47,7 @@ use crate::daemon::lookout::Lookout;
 use crate::daemon::queue::{Giver, Work, queue};
 use crate::daemon::record_thread::RecordThread;
 use crate::daemon::relay_thread::RelayThread;
+use crate::daemon::service::Service;
 use crate::daemon::status::Board;
 use crate::deliver::Deliveries;
 use crate::engine::policy::RuleSet;
@@ -94,6 +98,8 @@ pub struct RunOptions {
 pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     oplog::init();
     raise_descriptors(DESCRIPTORS_MAX);
+    let service = Service::from_environment();
+    confine::confine(&config)?;
     // Signals are taken before the first thread starts, so that none is lost or ends the program half-way.
     let signals = signals()?;
     let rules = Arc::new(load_rules(&config)?);
@@ -174,9 +180,10 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let control = control::Control::start(&config.control.socket, board.clone(), sweeps_in.clone())?;
     let _ = sweeps_in.send(SweepRequest { everything: true });
     board.set_ready();
-    eprintln_ready();
+    log::info!("ready");
+    service.ready();
 
-    let threads = (lookout, hold);
+    let threads = (lookout, hold, service);
     let outcome =
         watch(&signals, config, &options, threads, &work_in, &engine_orders_in, &sweeps_in, &catalog, &board);
 
@@ -212,7 +219,7 @@ fn watch(
     signals: &Receiver<i32>,
     mut config: Config,
     options: &RunOptions,
-    (mut lookout, mut hold): (Lookout, Hold),
+    (mut lookout, mut hold, mut service): (Lookout, Hold, Service),
     work: &Giver,
     engine: &crossbeam_channel::Sender<EngineOrder>,
     sweeps: &crossbeam_channel::Sender<SweepRequest>,
@@ -224,7 +231,11 @@ fn watch(
     let outcome = loop {
         select! {
             recv(signals) -> signal => match signal {
-                Ok(SIGHUP) => reload(&mut config, options, engine, catalog, board),
+                Ok(SIGHUP) => {
+                    service.reloading(clock::now().mono_ns);
+                    let refused = reload(&mut config, options, engine, catalog, board);
+                    service.reloaded(refused.err().as_deref());
+                }
                 Ok(SIGUSR1) => { let _ = sweeps.try_send(SweepRequest { everything: true }); }
                 _ => break Ok(()),
             },
@@ -233,6 +244,7 @@ fn watch(
                     break Err(error.into());
                 }
                 hold.tick();
+                service.tick(board.stats().pulses(), clock::now().mono_ns);
                 let losses = lookout.new_losses();
                 if !losses.is_empty() {
                     work.give(Work::Losses(losses));
@@ -246,6 +258,7 @@ fn watch(
             }
         }
     };
+    service.stopping();
     hold.stop();
     lookout.stop();
     outcome
@@ -258,7 +271,7 @@ fn reload(
     engine: &crossbeam_channel::Sender<EngineOrder>,
     catalog: &InForce,
     board: &Arc<Board>,
-) {
+) -> Result<(), String> {
     match load(options).and_then(|new| load_rules(&new).map(|rules| (new, Arc::new(rules)))) {
         Ok((new, rules)) => {
             board.set_rules(rules.clone());
@@ -275,10 +288,12 @@ fn reload(
             config.control.rules_directory = new.control.rules_directory;
             board.stats().count(Count::Reloads);
             log::info!("reload: done");
+            Ok(())
         }
         Err(error) => {
             board.stats().count(Count::ReloadsRefused);
             log::error!("reload refused, everything stays as it was: {error}");
+            Err(error.to_string())
         }
     }
 }
@@ -300,6 +315,7 @@ fn needs_restart(old: &Config, new: &Config) -> bool {
         || old.enrich != new.enrich
         || old.control.socket != new.control.socket
         || old.control.metrics_file != new.control.metrics_file
+        || old.control.system_calls != new.control.system_calls
 }
 
 /// The configuration of a run.
@@ -347,8 +363,4 @@ fn signals() -> Result<Receiver<i32>, DaemonError> {
         })
         .map_err(DaemonError::Thread)?;
     Ok(told)
-}
-
-fn eprintln_ready() {
-    log::info!("ready");
 }

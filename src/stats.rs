@@ -1,11 +1,14 @@
 //! Counters by outcome and by loss.
 //!
-//! Owns: one atomic counter for each [`Loss`] and each [`Count`], shared by all threads. Must not own: deciding what a
-//! loss is, showing them.
+//! Owns: one atomic counter for each [`Loss`] and each [`Count`], shared by all threads, and each thread's [`pulse`]. Must
+//! not own: deciding what a loss is, showing them.
+
+pub mod pulse;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::model::loss::Loss;
+use crate::stats::pulse::Pulses;
 
 /// What else is counted: the outcomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,9 +152,15 @@ impl Count {
 pub struct Stats {
     counts: [AtomicU64; Count::ALL.len()],
     losses: [AtomicU64; Loss::ALL.len()],
+    pulses: Pulses,
 }
 
 impl Stats {
+    /// Who goes on.
+    pub fn pulses(&self) -> &Pulses {
+        &self.pulses
+    }
+
     /// Counts one.
     pub fn count(&self, what: Count) {
         self.add(what, 1);

@@ -4,6 +4,32 @@
 
 use std::path::PathBuf;
 
+/// What becomes of system calls that the daemon has no need of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SystemCalls {
+    /// They fail, and the kernel logs them.
+    #[default]
+    Refuse,
+    /// The kernel logs them.
+    Log,
+    /// Nothing.
+    Off,
+}
+
+impl SystemCalls {
+    /// All of them.
+    pub const ALL: [SystemCalls; 3] = [SystemCalls::Refuse, SystemCalls::Log, SystemCalls::Off];
+
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Log => "log",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// `[rules]` and `[control]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ControlSettings {
@@ -13,6 +39,8 @@ pub struct ControlSettings {
     pub socket: PathBuf,
     /// A file for node_exporter's textfile collector, rewritten every 15 s; empty: none.
     pub metrics_file: PathBuf,
+    /// What becomes of system calls that the daemon has no need of.
+    pub system_calls: SystemCalls,
 }
 
 impl Default for ControlSettings {
@@ -21,6 +49,7 @@ impl Default for ControlSettings {
             rules_directory: PathBuf::from("/etc/tetherd/rules.d"),
             socket: PathBuf::from("/run/tetherd/control.sock"),
             metrics_file: PathBuf::new(),
+            system_calls: SystemCalls::Off,
         }
     }
 }

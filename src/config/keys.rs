@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::config::values::{
     Value, annotations, cri, cri_shown, facility, fanotify, fanotify_shown, flag, lookups, lookups_shown,
     metrics, names, number, optional_path, path, path_shown, paths, plain, provider, provider_shown, quoted,
-    resource, shown, size, socket, texts_shown, within,
+    resource, shown, size, socket, system_calls, system_calls_shown, texts_shown, within,
 };
 
 /// One key.
@@ -481,5 +481,13 @@ pub const KEYS: &[Key] = &[
         metrics,
         path_shown,
         control.metrics_file
+    ),
+    key!(
+        "control.system_calls",
+        "what becomes of system calls that tetherd has no need of: refuse (they fail and are in the kernel's log), log, off",
+        "one of \"refuse\", \"log\", \"off\"",
+        system_calls,
+        system_calls_shown,
+        control.system_calls
     ),
 ];

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use crate::config::control::SystemCalls;
 use crate::engine::policy::report::quoted as safe;
 use crate::enrich::settings::{CriSockets, KEY_MAX, Provider};
 use crate::model::socket::SocketLookup;
@@ -50,6 +51,16 @@ pub(super) fn provider(value: Value) -> Result<Provider, String> {
 }
 
 pub(super) fn provider_shown(value: &Provider) -> String {
+    quoted(value.name())
+}
+
+pub(super) fn system_calls(value: Value) -> Result<SystemCalls, String> {
+    let text = text(value)?;
+    let found = SystemCalls::ALL.into_iter().find(|what| what.name() == text);
+    found.ok_or_else(|| format!("{} is none of refuse, log, off", safe(&text)))
+}
+
+pub(super) fn system_calls_shown(value: &SystemCalls) -> String {
     quoted(value.name())
 }
 

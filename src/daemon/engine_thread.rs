@@ -18,6 +18,7 @@ use crate::model::clock::SECOND;
 use crate::model::event::Event;
 use crate::sensor::shared::Shared;
 use crate::sensor::wires::FollowOrder;
+use crate::stats::pulse::Stage;
 use crate::stats::{Count, Stats};
 use crate::sys::clock;
 
@@ -77,6 +78,7 @@ pub fn spawn(
         let mut shown_ns = 0;
         loop {
             // In a burst nobody waits on the channel, so that the senders, who are in a hurry, need not wake anybody.
+            stats.pulses().rests(Stage::Engine);
             let polled = if polls > 0 { wires.events.try_recv().ok() } else { None };
             if polled.is_none() && polls > 0 {
                 polls -= 1;
@@ -100,6 +102,7 @@ pub fn spawn(
                 default(wait(&engine)) => Event::Tick { at: clock::now() },
                 },
             };
+            stats.pulses().works(Stage::Engine);
             if !matches!(event, Event::Tick { .. }) {
                 let now = clock::now().mono_ns;
                 if now.saturating_sub(last_ns) < BURST_NS {

@@ -36,6 +36,9 @@ pub enum DaemonError {
         /// Why.
         source: io::Error,
     },
+    /// Privileges.
+    #[error("cannot give up privileges: {0}")]
+    Confine(#[source] io::Error),
     /// A thread or a signal handler.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
@@ -50,7 +53,7 @@ impl DaemonError {
             Self::Sensor(error) => error.exit(),
             Self::Spool(error) => error.exit(),
             Self::Control { .. } => Exit::CantCreate,
-            Self::Thread(_) => Exit::Os,
+            Self::Confine(_) | Self::Thread(_) => Exit::Os,
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::model::loss::Loss;
 use crate::spool::level::Level;
 use crate::spool::record::observation;
 use crate::spool::writer::{OpenReport, Writer};
+use crate::stats::pulse::Stage;
 use crate::stats::{Count, Stats};
 use crate::sys::clock;
 
@@ -73,9 +74,12 @@ impl RecordThread {
         let mut course = Course { leftovers, ..Course::default() };
         std::thread::Builder::new().name("record".into()).spawn(move || {
             loop {
+                self.stats.pulses().rests(Stage::Record);
                 let batch = self.take(&work, &course);
+                self.stats.pulses().works(Stage::Record);
                 let mut records: Vec<Record> = Vec::new();
                 let later = self.turn_all(batch.work, batch.hurry, &mut course.leftovers, &mut records);
+                self.stats.pulses().works(Stage::Record);
                 records.extend(self.told(&mut course.pressure));
                 let stored = self.store(&mut course, records, later, &screen);
                 work.refuse(course.troubled);

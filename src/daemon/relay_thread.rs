@@ -23,6 +23,7 @@ use crate::model::look::{Cause, Look, Observation};
 use crate::model::loss::Loss;
 use crate::sensor::suspect::Suspect;
 use crate::stats::Count;
+use crate::stats::pulse::Stage;
 use crate::sys::{clock, pidfd};
 
 /// Before what is looked at, but without the rights of a real-time thread: a search may take long.
@@ -85,9 +86,11 @@ impl RelayThread {
         loop {
             let now = clock::now().mono_ns;
             let next = shells.iter().map(|again| again.due_ns(&SHELLS_NS)).min().unwrap_or(u64::MAX);
+            self.judge.stats.pulses().rests(Stage::Relay);
             let patience = TICK.min(Duration::from_nanos(next.saturating_sub(now)));
             match suspects.recv_timeout(patience) {
                 Ok(suspect) => {
+                    self.judge.stats.pulses().works(Stage::Relay);
                     let began_ns = suspect.at.mono_ns;
                     if let Some(what) = self.hear(suspect) {
                         if shells.len() >= SHELLS_MAX {
@@ -102,6 +105,7 @@ impl RelayThread {
             }
             let now = clock::now().mono_ns;
             if now.saturating_sub(looked_ns) >= ROUND_NS {
+                self.judge.stats.pulses().works(Stage::Relay);
                 self.judge.count_cuts();
                 self.look_at_shells(&mut shells);
                 self.look_at_others(&mut others);

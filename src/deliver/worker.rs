@@ -24,6 +24,7 @@ use crate::deliver::window::Window;
 use crate::model::loss::Loss;
 use crate::spool::cursor::Cursor;
 use crate::spool::reader::{Entry, Reader};
+use crate::stats::pulse::Stage;
 use crate::stats::{Count, Stats};
 
 /// Records between two looks at whether it is time to stop.
@@ -122,7 +123,9 @@ impl Worker {
     /// Works until the sender of `stop` is gone; `news` says that there is something new in the spool.
     pub fn run(mut self, news: &Receiver<()>, stop: &Receiver<()>) {
         while stop.try_recv() != Err(TryRecvError::Disconnected) {
+            self.pulse(true);
             let Some(wait) = self.turn(stop, false) else { continue };
+            self.pulse(false);
             select! {
                 recv(news) -> _ => {}
                 recv(stop) -> _ => break,
@@ -132,6 +135,15 @@ impl Worker {
         let until = Instant::now() + STOP_WAIT;
         while Instant::now() < until && self.turn(stop, true).is_none() {}
         self.store(Instant::now(), true);
+    }
+
+    /// For the watchdog. It knows one thread of delivery, that of the destination that is always there; of the others their lag
+    /// tells.
+    fn pulse(&self, works: bool) {
+        if self.destination.name == SYSLOG {
+            let pulses = self.stats.pulses();
+            if works { pulses.works(Stage::Syslog) } else { pulses.rests(Stage::Syslog) }
+        }
     }
 
     /// One step, which takes at most about [`SLICE`]; how long to wait before the next, `None` for not at all. With

@@ -32,6 +32,7 @@ use crate::sensor::settings::SensorSettings;
 use crate::sensor::shared::Shared;
 use crate::sensor::suspect::Suspect;
 use crate::sensor::wires::{FollowOrder, Wires};
+use crate::stats::pulse::Stage;
 use crate::stats::{Count, Stats};
 use crate::sys::clock;
 use crate::sys::cn_proc::{MESSAGE_MAX, Message, What, decode};
@@ -145,7 +146,9 @@ impl Sensor {
                 PollFd::new(self.shared.wake_fd(), PollFlags::IN),
             ];
             // Forks and exits of followed processes are why the wait must end; without any it may be long.
+            self.stats.pulses().rests(Stage::Sensor);
             let _ = poll(&mut fds, Some(&wait));
+            self.stats.pulses().works(Stage::Sensor);
             let ordered = fds[1].revents().contains(PollFlags::IN);
             self.budget.begin();
             if ordered {
@@ -175,6 +178,7 @@ impl Sensor {
             // With NETLINK_NO_ENOBUFS set there is no error; if there is one, the drop counter tells how many.
             let Ok(count) = batch.receive(self.connector.fd()) else { break };
             for datagram in batch.datagrams() {
+                self.stats.pulses().works(Stage::Sensor);
                 if let Some(message) = decode(datagram) {
                     self.on_message(message);
                 }

@@ -24,6 +24,7 @@ use crate::sensor::shared::Shared;
 use crate::sensor::suspect::Suspect;
 use crate::sensor::sweep::SweepRequest;
 use crate::sensor::wires::Wires;
+use crate::stats::pulse::Stage;
 use crate::stats::{Count, Stats};
 
 /// The most that waits to be read; each may hold a descriptor.
@@ -98,10 +99,12 @@ impl Reading {
                 budget.spend(&self.stats);
             }
             budget.spend(&self.stats);
+            self.stats.pulses().rests(Stage::Reader);
         }
     }
 
     fn take(&self, item: Item) {
+        self.stats.pulses().works(Stage::Reader);
         match item {
             Item::Event(event) => self.send(event),
             Item::Suspect(suspect) => self.identify(suspect),

@@ -25,6 +25,7 @@ use crate::model::loss::Loss;
 use crate::sensor::remembered::{Remembered, Seen};
 use crate::sensor::settings::SensorSettings;
 use crate::sensor::suspect::Suspect;
+use crate::stats::pulse::Stage;
 use crate::stats::{Count, Stats};
 use crate::sys::clock;
 
@@ -60,6 +61,7 @@ pub fn spawn(
     let mut sweeper = Sweeper { stop: stop.clone(), ..Sweeper::new(settings) };
     std::thread::Builder::new().name("sweep".into()).spawn(move || {
         for request in requests {
+            stats.pulses().works(Stage::Sweep);
             if request.everything {
                 sweeper.memory.clear();
             }
@@ -79,6 +81,7 @@ pub fn spawn(
             if wires.events.send_timeout(done, SEND_TIMEOUT).is_err() {
                 stats.lose(Loss::SweepIncomplete, 1);
             }
+            stats.pulses().rests(Stage::Sweep);
         }
     })
 }
@@ -144,6 +147,7 @@ impl Sweeper {
         let mut index = 0;
         let whole = processes.each(|listed| {
             index += 1;
+            stats.pulses().works(Stage::Sweep);
             if index % STRIDE == 0 {
                 if self.stop.load(Ordering::Relaxed) {
                     return false;
@@ -251,6 +255,7 @@ impl Sweeper {
                     continue;
                 }
                 queue.push_back(child);
+                stats.pulses().works(Stage::Sweep);
                 let look = self.reader.look(child, clock::now(), Observation::Swept, Cause::Sweep);
                 if !hand_on(look.map(|(look, _)| look), stats, take) {
                     return false;

@@ -15,7 +15,7 @@ pub fn number_of_master(master: BorrowedFd<'_>) -> io::Result<u32> {
 }
 
 /// `TIOCGDEV` (Linux `include/uapi/asm-generic/ioctls.h`; not in libc for every architecture).
-const TIOCGDEV: libc::c_ulong = 0x8004_5432;
+pub const TIOCGDEV: libc::c_ulong = 0x8004_5432;
 
 /// Major and minor number of the terminal behind a descriptor of `/dev/tty` or `/dev/console` (TIOCGDEV).
 pub fn device_of(terminal: BorrowedFd<'_>) -> io::Result<(u32, u32)> {

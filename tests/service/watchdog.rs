@@ -1,0 +1,93 @@
+//! The watchdog: the manager hears that the daemon lives only as long as each of its threads gets on.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::stat::Mode;
+
+use crate::common::daemon::Place;
+use crate::common::{attacker, victim, wait_for};
+use crate::manager::Manager;
+use crate::require;
+
+/// How long the manager waits for a sign of life. It is given four times as often.
+const SECONDS: u64 = 4;
+/// Long enough for three signs of life.
+const A_WHILE: Duration = Duration::from_secs(SECONDS);
+
+/// Whoever opens this for writing waits for a reader.
+fn trap(path: &Path) {
+    nix::unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+}
+
+/// Lets go who waits, and everybody after it.
+fn release(path: &Path) -> File {
+    OpenOptions::new().read(true).write(true).custom_flags(nix::libc::O_NONBLOCK).open(path).unwrap()
+}
+
+#[test]
+fn signs_of_life() {
+    require!();
+    let manager = Manager::start(&Place::new(""), Some(SECONDS));
+    for _ in 0..3 {
+        manager.hears("WATCHDOG=1");
+    }
+    manager.daemon.stop();
+}
+
+/// One thread hangs, all others go on: the manager hears nothing more, and the journal which one it is.
+#[test]
+fn a_thread_that_hangs() {
+    require!("/bin/sh");
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let _receiver = UnixDatagram::bind(&log).unwrap();
+    let place = Place::new(&format!("[syslog]\npath = \"{}\"\n", log.display()));
+    let manager = Manager::start(&place, Some(SECONDS));
+    manager.hears("WATCHDOG=1");
+
+    let cursor = place.spool().join(".cursor.syslog.tmp");
+    trap(&cursor);
+    let attacker = attacker::Listener::tcp();
+    let stream = std::net::TcpStream::connect(("127.0.0.1", attacker.port())).unwrap();
+    let _victim = victim::Victim::on_socket(&stream, "/bin/sh", &["-c", "read line"]);
+    wait_for("the thread is seen to stand still", || {
+        manager.daemon.said().contains("watchdog: the thread syslog has been at one thing").then_some(())
+    });
+    // What was sent before that.
+    while manager.next(Duration::ZERO).is_some() {}
+    assert_eq!(manager.next(A_WHILE), None, "the manager hears nothing while a thread hangs");
+    assert_eq!(manager.daemon.count("syslog_sent"), 1, "all others go on");
+
+    let _reader = release(&cursor);
+    manager.hears("WATCHDOG=1");
+    assert!(manager.daemon.said().contains("watchdog: the thread syslog goes on"));
+}
+
+/// The main thread, which gives the signs of life.
+#[test]
+fn the_main_thread_hangs() {
+    require!();
+    let directory = tempfile::tempdir().unwrap();
+    let metrics = directory.path().join("tetherd.prom");
+    let temporary = directory.path().join("tetherd.prom.new");
+    let place = Place::new("");
+    let text = std::fs::read_to_string(place.config()).unwrap();
+    let text = text.replace("[control]\n", &format!("[control]\nmetrics_file = \"{}\"\n", metrics.display()));
+    std::fs::write(place.config(), text).unwrap();
+    let manager = Manager::start(&place, Some(SECONDS));
+    manager.hears("WATCHDOG=1");
+    wait_for("metrics", || metrics.exists().then_some(()));
+    // Between two writings there is no such file.
+    wait_for("a moment between two writings", || {
+        nix::unistd::mkfifo(&temporary, Mode::S_IRUSR | Mode::S_IWUSR).ok()
+    });
+    assert_eq!(manager.hears_within("nothing", A_WHILE / 4), None);
+    while manager.next(Duration::ZERO).is_some() {}
+    assert_eq!(manager.next(A_WHILE), None);
+    let _reader = release(&temporary);
+    manager.hears("WATCHDOG=1");
+}

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::bounded;
 use tetherd::config::Config;
 use tetherd::daemon::allowance::Allowance;
 use tetherd::daemon::queue::{Giver, Taking, Work, queue};
@@ -20,6 +19,7 @@ use tetherd::daemon::record_thread::RecordThread;
 use tetherd::daemon::restore::Leftovers;
 use tetherd::daemon::screen::Screen;
 use tetherd::daemon::status::Board;
+use tetherd::deliver::News;
 use tetherd::enrich::{EnrichSettings, Enricher};
 use tetherd::model::detection::{Detection, Severity, State};
 use tetherd::model::finding::property;
@@ -72,9 +72,8 @@ fn run(directory: &Path, max_bytes: u64) -> Running {
     let enricher = Enricher::new(EnrichSettings::default(), "boot".into());
     let allowance = Allowance::of(max_bytes, tetherd::sys::clock::now().mono_ns);
     let (giver, taker) = queue();
-    let (news, _) = bounded(1);
     let thread = RecordThread { writer, enricher, stats: stats.clone(), board: board.clone(), allowance }
-        .spawn(taker, news, Leftovers::default(), opened, Screen::new(true))
+        .spawn(taker, News::default(), Leftovers::default(), opened, Screen::new(true))
         .unwrap();
     Running { giver, stats, board, thread }
 }

@@ -130,6 +130,7 @@ impl Incident {
                 severity: Some(self.severity),
                 finding_class: "THREAT".into(),
                 mute: "UNDEFINED".into(),
+                mute_initiator: None,
                 event_time: rfc3339(self.start),
                 create_time: rfc3339(last + 2_000_000),
                 description: self.description(),

@@ -42,7 +42,7 @@ def linked(metadata):
 
 def licence(package):
     # An older form of "or".
-    return (package["license"] or "").replace("/", " OR ")
+    return re.sub(r"\s*/\s*", " OR ", package["license"] or "")
 
 
 def rust():

@@ -264,7 +264,16 @@ impl Scenario {
             }
             append(&spool, node, &mut rest);
             if node == ORPHAN {
-                self.breaks.push((node, "orphan", rest[0].sequence(), 0, false));
+                let first = rest[0].sequence();
+                self.breaks.push((node, "orphan", first, 0, false));
+                // The node's own record of what is gone has this machine's name and time: it is taken out.
+                edit(&spool, |lines| {
+                    let own = lines.iter().position(|line| line.contains(CATEGORY_DROPPED)).unwrap();
+                    lines.remove(own);
+                    if own < lines.len() {
+                        self.breaks.push((node, "gap", first + own as u64 + 1, 1, false));
+                    }
+                });
             }
             written += (records.len() as u64) + u64::from(node == DROPPING);
         }
@@ -317,7 +326,7 @@ fn append(spool: &Path, node: usize, records: &mut [Record]) {
 }
 
 /// Changes the lines of a spool's first segment.
-fn edit(spool: &Path, change: impl Fn(&mut Vec<String>)) {
+fn edit(spool: &Path, change: impl FnOnce(&mut Vec<String>)) {
     let segment = &segments(spool)[0];
     let text = fs::read_to_string(segment).unwrap();
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();

@@ -110,8 +110,10 @@ impl Writer {
     fn drop_old(&mut self, wall: u64, boot: u64) {
         let believed = self.steady.is_believed(wall, boot);
         let longest = self.settings.max_days.saturating_mul(DAY_NS);
-        while longest > 0 && believed {
-            let Some((&first, _)) = self.closed.first_key_value() else { return };
+        if longest == 0 || !believed {
+            return;
+        }
+        while let Some((&first, _)) = self.closed.first_key_value() {
             let written = self.directory.size_and_time(&segment::name(first)).map_or(wall, |(_, time)| time);
             if wall.saturating_sub(written) <= longest || self.drop_oldest("older than max_days").is_none() {
                 return;

@@ -235,14 +235,12 @@ impl Writer {
         self.choose_segment()?;
         let Some(open) = self.current.as_mut() else { return Ok(()) };
         let mut buffer = Vec::new();
-        let mut lines = 0;
         for line in &self.pending {
             let fits = open.bytes + (buffer.len() + line.bytes.len()) as u64 <= self.settings.segment_bytes;
-            if lines > 0 && !fits {
+            if !buffer.is_empty() && !fits {
                 break;
             }
             buffer.extend_from_slice(&line.bytes);
-            lines += 1;
         }
         let (segment, mut offset) = (open.first, open.bytes);
         let mut written = 0;

@@ -46,7 +46,8 @@ impl Spool {
     pub fn write(&mut self, count: u32) {
         for _ in 0..count {
             self.written += 1;
-            let mut record = if self.written % 8 == 0 { self.long.clone() } else { self.short.clone() };
+            let mut record =
+                if self.written.is_multiple_of(8) { self.long.clone() } else { self.short.clone() };
             let mut id = [0; 16];
             id[..4].copy_from_slice(&self.written.to_be_bytes());
             record.finding.name = tetherd::spool::record::finding_name(FindingId(id));

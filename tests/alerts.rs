@@ -41,9 +41,7 @@ fn they_name_what_the_daemon_writes() {
     require!("promtool");
     let place = Place::new("");
     let file = place.spool().with_file_name("tetherd.prom");
-    let config = std::fs::read_to_string(place.config()).unwrap();
-    let metrics = format!("[control]\nmetrics_file = \"{}\"\n", file.display());
-    std::fs::write(place.config(), config.replace("[control]\n", &metrics)).unwrap();
+    place.control(&format!("metrics_file = \"{}\"", file.display()));
     let daemon = Daemon::start_in(&place);
     let text = wait_for("the metrics are written", || {
         std::fs::read_to_string(&file).ok().filter(|text| text.contains("tetherd_deliver_up"))

@@ -65,6 +65,12 @@ impl Place {
         fs::write(self.config(), with_mode(&text, mode())).unwrap();
     }
 
+    /// Adds a line to the table `[control]`, which is there already.
+    pub fn control(&self, line: &str) {
+        let text = fs::read_to_string(self.config()).unwrap();
+        fs::write(self.config(), text.replace("[control]\n", &format!("[control]\n{line}\n"))).unwrap();
+    }
+
     /// A path in it.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)

@@ -40,9 +40,7 @@ fn check(daemon: &Daemon, expected: u64, filters: &str) {
 /// With the filter of system calls.
 fn confined(fanotify: &str) -> Daemon {
     let place = Place::new(&format!("[sensor]\nfanotify = \"{fanotify}\"\n"));
-    let text = std::fs::read_to_string(place.config()).unwrap();
-    std::fs::write(place.config(), text.replace("[control]\n", "[control]\nsystem_calls = \"refuse\"\n"))
-        .unwrap();
+    place.control("system_calls = \"refuse\"");
     Daemon::start_in(&place)
 }
 

@@ -77,9 +77,7 @@ fn the_main_thread_hangs() {
     let metrics = directory.path().join("tetherd.prom");
     let temporary = directory.path().join("tetherd.prom.new");
     let place = Place::new("");
-    let text = std::fs::read_to_string(place.config()).unwrap();
-    let text = text.replace("[control]\n", &format!("[control]\nmetrics_file = \"{}\"\n", metrics.display()));
-    std::fs::write(place.config(), text).unwrap();
+    place.control(&format!("metrics_file = \"{}\"", metrics.display()));
     let manager = Manager::start(&place, Some(SECONDS));
     manager.hears("WATCHDOG=1");
     wait_for("metrics", || metrics.exists().then_some(()));

@@ -37,7 +37,7 @@ impl Told {
     /// What is missing behind the last record.
     pub(super) fn beyond(&self, last: Option<&Side>, highest: u64) -> Option<Break> {
         let missing = highest + 1;
-        let Some(before) = last.filter(|_| self.number > highest) else { return None };
+        let before = last.filter(|_| self.number > highest)?;
         let what = format!(
             "records {missing} to {} are missing at the end: {} says that they were there",
             self.number, self.by

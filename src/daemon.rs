@@ -8,12 +8,14 @@
 
 pub mod allowance;
 pub mod calls;
+pub mod charter;
 pub mod confine;
 pub mod control;
 pub mod destinations;
 pub mod engine_thread;
 pub mod error;
 pub mod explain;
+pub mod journal;
 pub mod judge;
 pub mod lookout;
 pub mod metrics;
@@ -40,23 +42,26 @@ use signal_hook::iterator::Signals;
 use crate::config::Config;
 use crate::config::rules_dir::read_rules;
 use crate::daemon::allowance::Allowance;
+use crate::daemon::charter::Charter;
 use crate::daemon::engine_thread::{EngineOrder, EngineWires};
 use crate::daemon::error::DaemonError;
+use crate::daemon::journal::Heartbeat;
 use crate::daemon::judge::Judge;
 use crate::daemon::lookout::Lookout;
 use crate::daemon::queue::{Giver, Work, queue};
 use crate::daemon::record_thread::RecordThread;
 use crate::daemon::relay_thread::RelayThread;
 use crate::daemon::service::Service;
-use crate::daemon::status::Board;
+use crate::daemon::status::{Board, Proof};
 use crate::deliver::Deliveries;
-use crate::engine::policy::RuleSet;
+use crate::engine::policy::{RuleSet, Source};
 use crate::engine::program::Catalog;
 use crate::engine::program::in_force::InForce;
 use crate::engine::{Engine, Place};
 use crate::enrich::settings::CriSockets;
 use crate::enrich::{self, Containers, Enricher};
 use crate::host::live::LiveHost;
+use crate::model::clock::SECOND;
 use crate::sensor::held::HeldLooks;
 use crate::sensor::hold::Hold;
 use crate::sensor::marks::Watched;
@@ -64,6 +69,8 @@ use crate::sensor::settings::FanotifyMode;
 use crate::sensor::suspect::{Interest, Named};
 use crate::sensor::sweep::{self, SweepRequest, SweepWires};
 use crate::sensor::wires::Wires;
+use crate::spool::ending::ending;
+use crate::spool::key::Signer;
 use crate::spool::record::observe_as;
 use crate::spool::writer::Writer;
 use crate::stats::{Count, Stats};
@@ -102,10 +109,18 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     confine::confine(&config)?;
     // Signals are taken before the first thread starts, so that none is lost or ends the program half-way.
     let signals = signals()?;
-    let rules = Arc::new(load_rules(&config)?);
+    let (rules, sources) = read_and_compile(&config)?;
+    let (rules, charter) = (Arc::new(rules), Arc::new(Charter::new(&config, &sources)));
     let stats = Arc::new(Stats::default());
     let boot_id = enrich::node::boot_id();
-    let (writer, opened) = Writer::open(config.spool.clone(), &boot_id)?;
+    let (mut writer, opened) = Writer::open(config.spool.clone(), &boot_id)?;
+    let before = ending(&config.spool.directory)?;
+    if opened.damaged > 0 {
+        log::warn!(
+            "spool: {} lines of its newest segments are no records that this version knows; they stay, and records go on              behind them; `tetherd verify` names them",
+            opened.damaged
+        );
+    }
     let (restored, leftovers) = restore::restore(writer.active_records(), &boot_id);
     let mut enricher = Enricher::new(config.enrich.clone(), boot_id.clone());
     observe_as(enricher.node_name(), enricher.resource());
@@ -114,6 +129,8 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let board = Arc::new(Board::new(&config, &boot_id, enricher.node_name(), stats.clone()));
 
     board.set_rules(rules.clone());
+    board.set_charter(charter);
+    board.set_proof(sign(&mut writer, &config));
     let usage = writer.usage();
     board.set_spool(writer.next_sequence(), usage.segments, usage.bytes);
 
@@ -155,9 +172,11 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
         Deliveries::start(config.destinations(), &config.spool.directory, enricher.node_name(), &stats)
             .map_err(DaemonError::Thread)?;
     board.set_deliveries(deliveries.progress());
+    let control = control::Control::start(&config.control.socket, board.clone(), sweeps_in.clone())?;
+    let heartbeat = Heartbeat::every(config.spool.heartbeat_minutes * 60 * SECOND, clock::now());
     let allowance = Allowance::of(config.spool.max_bytes, clock::now().mono_ns);
     let record_thread =
-        RecordThread { writer, enricher, stats: stats.clone(), board: board.clone(), allowance }
+        RecordThread { writer, enricher, stats: stats.clone(), board: board.clone(), allowance, heartbeat }
             .spawn(work, deliveries.news(), leftovers, opened, screen::Screen::new(options.quiet))
             .map_err(DaemonError::Thread)?;
     let mount_namespace = lookout::host_mount_namespace();
@@ -175,9 +194,9 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
         sensor: lookout.shared_slot(),
     };
     let host = LiveHost::new().with_containers(Containers::new(&config.enrich));
+    work_in.give(Work::Own(Box::new(journal::started(&board, &before, clock::now()))));
     let engine_thread =
         engine_thread::spawn(engine, host, stats.clone(), engine_wires).map_err(DaemonError::Thread)?;
-    let control = control::Control::start(&config.control.socket, board.clone(), sweeps_in.clone())?;
     let _ = sweeps_in.send(SweepRequest { everything: true });
     board.set_ready();
     log::info!("ready");
@@ -199,7 +218,9 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     drop(events_in);
     drop(engine_orders_in);
     let _ = engine_thread.join();
-    // 4. The record thread, when everything is on disk.
+    // 4. The record thread, when everything is on disk; last, that this was in order.
+    let reason = outcome.as_ref().err().map_or_else(|| "a signal asked for it".into(), ToString::to_string);
+    work_in.give(Work::Own(Box::new(journal::stopped(&board, &reason, clock::now()))));
     drop(work_in);
     let _ = record_thread.join();
     // 5. The destinations, when each has caught up or a second has passed.
@@ -233,7 +254,7 @@ fn watch(
             recv(signals) -> signal => match signal {
                 Ok(SIGHUP) => {
                     service.reloading(clock::now().mono_ns);
-                    let refused = reload(&mut config, options, engine, catalog, board);
+                    let refused = reload(&mut config, options, engine, catalog, board, work);
                     service.reloaded(refused.err().as_deref());
                 }
                 Ok(SIGUSR1) => { let _ = sweeps.try_send(SweepRequest { everything: true }); }
@@ -271,9 +292,16 @@ fn reload(
     engine: &crossbeam_channel::Sender<EngineOrder>,
     catalog: &InForce,
     board: &Arc<Board>,
+    work: &Giver,
 ) -> Result<(), String> {
-    match load(options).and_then(|new| load_rules(&new).map(|rules| (new, Arc::new(rules)))) {
-        Ok((new, rules)) => {
+    let in_force = board.charter();
+    match load(options).and_then(|new| read_and_compile(&new).map(|(rules, sources)| (new, rules, sources))) {
+        Ok((new, rules, sources)) => {
+            let rules = Arc::new(rules);
+            let charter = Arc::new(Charter::new(&new, &sources));
+            let told = journal::reloaded(board, &in_force, &charter, clock::now());
+            work.give(Work::Own(Box::new(told)));
+            board.set_charter(charter);
             board.set_rules(rules.clone());
             if !config.engine.watches_as(&new.engine) {
                 catalog.replace(new.engine.catalog());
@@ -293,7 +321,10 @@ fn reload(
         Err(error) => {
             board.stats().count(Count::ReloadsRefused);
             log::error!("reload refused, everything stays as it was: {error}");
-            Err(error.to_string())
+            let error = error.to_string();
+            let told = journal::refused(board, &in_force, &error, clock::now());
+            work.give(Work::Own(Box::new(told)));
+            Err(error)
         }
     }
 }
@@ -334,8 +365,38 @@ pub fn load(options: &RunOptions) -> Result<Config, DaemonError> {
     Ok(config)
 }
 
+/// Has the writer sign the chain, if that is asked for. Without a key it goes on without: rather findings that nobody
+/// vouches for than none.
+fn sign(writer: &mut Writer, config: &Config) -> Proof {
+    if !config.spool.checkpoints {
+        return Proof::default();
+    }
+    match Signer::open_or_make(&config.spool.key_file) {
+        Ok((signer, made)) => {
+            let key = signer.public();
+            let made = if made { " (made now)" } else { "" };
+            log::info!(
+                "checkpoints: signed with the key{made} {}, SHA-256 {}; keep it where this machine's root cannot write",
+                key,
+                key.fingerprint()
+            );
+            writer.sign_with(signer);
+            Proof { public_key: Some(key), why: None }
+        }
+        Err(error) => {
+            log::error!("checkpoints: none are written: {error}");
+            Proof { public_key: None, why: Some(error.to_string()) }
+        }
+    }
+}
+
 /// The shipped rules and those of the rules directory.
 pub fn load_rules(config: &Config) -> Result<RuleSet, DaemonError> {
+    read_and_compile(config).map(|(rules, _)| rules)
+}
+
+/// The same, and the files that they were read from.
+fn read_and_compile(config: &Config) -> Result<(RuleSet, Vec<Source>), DaemonError> {
     let sources = read_rules(&config.control.rules_directory).map_err(DaemonError::Rules)?;
     let compiled = RuleSet::compile(&sources).map_err(DaemonError::Rules)?;
     for warning in &compiled.warnings {
@@ -346,7 +407,7 @@ pub fn load_rules(config: &Config) -> Result<RuleSet, DaemonError> {
             "rules: some ask for labels of pods, which containerd has not on disk; those excuse nothing there; set [enrich] cri"
         );
     }
-    Ok(compiled.rules)
+    Ok((compiled.rules, sources))
 }
 
 fn signals() -> Result<Receiver<i32>, DaemonError> {

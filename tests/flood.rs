@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use tetherd::config::Config;
 use tetherd::daemon::allowance::Allowance;
+use tetherd::daemon::journal::Heartbeat;
 use tetherd::daemon::queue::{Giver, Taking, Work, queue};
 use tetherd::daemon::record_thread::RecordThread;
 use tetherd::daemon::restore::Leftovers;
@@ -71,10 +72,12 @@ fn run(directory: &Path, max_bytes: u64) -> Running {
     let (writer, opened) = Writer::open(config.spool, "boot").unwrap();
     let enricher = Enricher::new(EnrichSettings::default(), "boot".into());
     let allowance = Allowance::of(max_bytes, tetherd::sys::clock::now().mono_ns);
+    let heartbeat = Heartbeat::default();
     let (giver, taker) = queue();
-    let thread = RecordThread { writer, enricher, stats: stats.clone(), board: board.clone(), allowance }
-        .spawn(taker, News::default(), Leftovers::default(), opened, Screen::new(true))
-        .unwrap();
+    let thread =
+        RecordThread { writer, enricher, stats: stats.clone(), board: board.clone(), allowance, heartbeat }
+            .spawn(taker, News::default(), Leftovers::default(), opened, Screen::new(true))
+            .unwrap();
     Running { giver, stats, board, thread }
 }
 

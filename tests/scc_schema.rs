@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot go on fails
 
+#[path = "scc/own.rs"]
+mod own;
 #[path = "scc/records.rs"]
 mod records;
 #[path = "scc/shapes.rs"]
@@ -426,6 +428,7 @@ fn every_line_is_the_apis_and_the_schemas() {
     records.push(observation(CATEGORY_LOSS, "Something may have been missed.", losses, NOW, BOOT));
     let pressure = Pressure::default().see(Level::Emergency, NOW).unwrap();
     records.push(pressure.record(NOW, BOOT));
+    records.extend(own::records(&scratch.path().join("own")));
     let mut lines = spooled(&scratch.path().join("all"), &mut records, SpoolSettings::default());
 
     // A spool so small that it has to drop records says so in one.
@@ -434,6 +437,7 @@ fn every_line_is_the_apis_and_the_schemas() {
     let dropped = spooled(&scratch.path().join("small"), &mut many, small);
     assert!(dropped.contains("Tetherd: Findings Dropped"), "the small spool dropped nothing");
     lines.push_str(&dropped);
+    lines.push_str(&own::checkpoint(&scratch.path().join("signed")));
     assert!(lines.lines().all(|line| line.len() <= LINE_MAX));
 
     let python = root.join("target/test-tools/scc-venv/bin/python");

@@ -2,66 +2,24 @@
 //! and writing goes on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeMap;
+#[path = "spool/ground.rs"]
+mod ground;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use ground::{edit, nine, open, path, records, segments, settings};
 use proptest::prelude::*;
-use tetherd::model::clock::Moment;
 use tetherd::model::exit::Exit;
-use tetherd::model::finding::{CATEGORY_DROPPED, CATEGORY_LOSS, LINE_MAX, Record, property};
+use tetherd::model::finding::{CATEGORY_DROPPED, LINE_MAX, Record, property};
 use tetherd::spool::cursor::Cursor;
 use tetherd::spool::error::SpoolError;
 use tetherd::spool::reader::{Reader, latest_by_name};
-use tetherd::spool::record::observation;
-use tetherd::spool::segment::{Position, name};
+use tetherd::spool::segment::Position;
 use tetherd::spool::settings::SpoolSettings;
 use tetherd::spool::verify::verify;
 use tetherd::spool::writer::{OpenReport, Writer};
-
-fn settings(dir: &Path) -> SpoolSettings {
-    // Three records of 1,025 bytes a segment.
-    SpoolSettings {
-        directory: dir.to_owned(),
-        segment_bytes: 3100,
-        segment_hours: 24,
-        max_bytes: 1 << 30,
-        min_free_bytes: 0,
-        max_days: 0,
-        reserve_bytes: 0,
-    }
-}
-
-fn open(dir: &Path) -> (Writer, OpenReport) {
-    Writer::open(settings(dir), "boot").unwrap()
-}
-
-fn records(count: usize) -> Vec<Record> {
-    let now = Moment { mono_ns: 0, wall_ns: 4_000_000_000_000_000_000 };
-    (0..count).map(|_| observation(CATEGORY_LOSS, "a test", BTreeMap::new(), now, "boot")).collect()
-}
-
-/// Appends nine records, which make the segments 1, 4 and 7; the writer is gone afterwards.
-fn nine(dir: &Path) -> Vec<Record> {
-    let mut all = records(9);
-    open(dir).0.append(&mut all).unwrap();
-    assert_eq!(segments(dir), [1, 4, 7]);
-    all
-}
-
-fn segments(dir: &Path) -> Vec<u64> {
-    let mut found: Vec<u64> = fs::read_dir(dir)
-        .unwrap()
-        .filter_map(|entry| tetherd::spool::segment::parse_name(entry.unwrap().file_name().to_str().unwrap()))
-        .collect();
-    found.sort_unstable();
-    found
-}
-
-fn path(dir: &Path, first: u64) -> PathBuf {
-    dir.join(name(first))
-}
 
 /// Sequence numbers that a reader gives, damaged lines, skipped records.
 fn read(dir: &Path) -> (Vec<u64>, u64, u64) {
@@ -190,13 +148,6 @@ fn breaks_after(damage: impl Fn(&Path)) -> Vec<(u64, String)> {
     damage(dir.path());
     goes_on(dir.path());
     verify(dir.path()).unwrap().breaks.into_iter().map(|fault| (fault.sequence, fault.what)).collect()
-}
-
-fn edit(dir: &Path, first: u64, change: impl Fn(&mut Vec<String>)) {
-    let text = fs::read_to_string(path(dir, first)).unwrap();
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    change(&mut lines);
-    fs::write(path(dir, first), lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
 }
 
 #[test]

@@ -109,6 +109,7 @@ fn settings(dir: &Path) -> SpoolSettings {
         min_free_bytes: 0,
         max_days: 0,
         reserve_bytes: 0,
+        ..SpoolSettings::default()
     }
 }
 

@@ -111,7 +111,13 @@ pub enum Command {
     SelfTest(Json),
     /// Check the spool's chain of hashes: was a record changed or removed?
     ///
-    /// Exit code 1 where the chain is broken. Example: tetherd verify /srv/copy-of-the-spool
+    /// Names the first break and what lies around it, and counts the rest. With the public key of the node's checkpoints
+    /// (`tetherd status`, on the node, beforehand) it also says up to which record the chain is vouched for.
+    ///
+    /// Exit code 1 where the chain is broken, or the key vouches for nothing.
+    ///
+    /// Example: tetherd verify /srv/copy-of-the-spool
+    /// Example: tetherd verify --public-key node-7.pem /srv/node-7/spool
     #[command(verbatim_doc_comment)]
     Verify(Verify),
     /// Name every problem of the configuration and the allow rules
@@ -206,6 +212,9 @@ pub struct List {
     /// The newest N only
     #[arg(short, value_name = "N")]
     pub n: Option<usize>,
+    /// What tetherd says of itself, in place of findings: starts, stops, reloads, heartbeats, checkpoints, losses, drops
+    #[arg(long)]
+    pub journal: bool,
 }
 
 /// `show`.
@@ -312,6 +321,9 @@ pub struct Json {
 pub struct Verify {
     /// The spool directory [default: the configured one]
     pub directory: Option<PathBuf>,
+    /// A key that signed checkpoints: a PEM file, or base64; may be given several times
+    #[arg(long, value_name = "FILE|BASE64")]
+    pub public_key: Vec<String>,
     /// Where things are.
     #[command(flatten)]
     pub common: Common,

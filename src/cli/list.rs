@@ -8,9 +8,9 @@ use crate::cli::failure::Failure;
 use crate::cli::filter::Filter;
 use crate::cli::{out, spool};
 use crate::model::exit::Exit;
-use crate::model::finding::{Record, property};
-use crate::model::text::{cut, escape};
-use crate::spool::reader::latest_by_name;
+use crate::model::finding::{CATEGORY, Record, property};
+use crate::model::text::{cut, escape, visible};
+use crate::spool::reader::latest_where;
 
 /// How many digits of an id are shown.
 const ID_SHOWN: usize = 8;
@@ -18,8 +18,8 @@ const ID_SHOWN: usize = 8;
 /// Prints the newest record of each finding, oldest first.
 pub fn list(list: &List) -> Result<Exit, Failure> {
     let filter = Filter::new(&list.filters)?;
-    let mut records = latest_by_name(&spool(&list.common)?)?;
-    records.retain(|record| filter.wants(record, false));
+    let wanted = |record: &Record| filter.wants(record, list.journal) && is_own(record) == list.journal;
+    let mut records = latest_where(&spool(&list.common)?, wanted)?;
     records.sort_by_key(Record::sequence);
     let first = records.len().saturating_sub(list.n.unwrap_or(usize::MAX));
     let records = records.get(first..).unwrap_or_default();
@@ -30,7 +30,11 @@ pub fn list(list: &List) -> Result<Exit, Failure> {
             text.push('\n');
         }
     } else if records.is_empty() {
-        text.push_str("No findings.\n");
+        text.push_str(if list.journal { "No records of tetherd about itself.\n" } else { "No findings.\n" });
+    } else if list.journal {
+        let width = out::width();
+        text.push_str(&format!("{}\n", take("TIME (UTC)          RECORD     WHAT", width)));
+        records.iter().for_each(|record| text.push_str(&own_row(record, width)));
     } else {
         let (width, colours) = (out::width(), out::colours());
         let head = "TIME (UTC)          SEVERITY STATE ID       COUNT COMMAND AND PEER";
@@ -39,6 +43,21 @@ pub fn list(list: &List) -> Result<Exit, Failure> {
     }
     out::print(&text)?;
     Ok(Exit::Ok)
+}
+
+/// Whether tetherd says it of itself.
+fn is_own(record: &Record) -> bool {
+    record.finding.category != CATEGORY
+}
+
+/// One line of what tetherd says of itself, cut at the width.
+fn own_row(record: &Record, width: usize) -> String {
+    let finding = &record.finding;
+    let time = escape(cut(&finding.create_time, 19).replace('T', " ").as_bytes());
+    let category = finding.category.strip_prefix("Tetherd: ").unwrap_or(&finding.category);
+    let what = format!("{}: {}", escape(category.as_bytes()), visible(&finding.description));
+    let line = format!("{:<19} {:<10} {what}", take(&time, 19), record.sequence());
+    format!("{}\n", take(&line, width))
 }
 
 /// One line, cut at the width.

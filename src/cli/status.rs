@@ -103,6 +103,7 @@ fn words(status: &Value) -> String {
         get("/spool/next_sequence"),
         get("/spool/waiting")
     ));
+    text.push_str(&proof(status));
     for destination in status.get("deliver").and_then(Value::as_array).into_iter().flatten() {
         text.push_str(&delivery(destination));
     }
@@ -118,6 +119,27 @@ fn words(status: &Value) -> String {
         if lost.is_empty() { "nothing".into() } else { lost.join(", ") }
     ));
     text
+}
+
+/// Heartbeats, and how the chain is signed.
+fn proof(status: &Value) -> String {
+    let text = |pointer: &str| {
+        let text = status.pointer(pointer).and_then(Value::as_str);
+        text.map(|text| crate::model::text::escape(text.as_bytes()))
+    };
+    let number = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+    let heartbeat = match number("/spool/heartbeat_minutes") {
+        0 => "no heartbeat".into(),
+        minutes => format!("a heartbeat every {minutes} min"),
+    };
+    match (text("/checkpoints/public_key"), text("/checkpoints/fingerprint"), text("/checkpoints/why_not")) {
+        (Some(key), Some(fingerprint), _) => format!(
+            "proof    {heartbeat}; checkpoints, the last is record {}\n         key {key}\n         SHA-256 {fingerprint}\n",
+            number("/checkpoints/last_sequence")
+        ),
+        (_, _, Some(why)) => format!("proof    {heartbeat}; NO checkpoints: {why}\n"),
+        _ => format!("proof    {heartbeat}; no checkpoints ([spool] checkpoints)\n"),
+    }
 }
 
 /// One line of a destination, and a second one where something went wrong.

@@ -222,6 +222,23 @@ fn wanted(name: &str) -> String {
     key.map_or_else(String::new, |key| format!("write {}", key.wants))
 }
 
+/// The keys that say something of a block: what is for another transport alone is no key of this one.
+fn keys_of(block: &Block) -> impl Iterator<Item = &'static BlockKey> {
+    let tcp = block.destination.transport == Some(Transport::Tcp);
+    BLOCK_KEYS.iter().filter(move |key| key.name != "confirm" || tcp)
+}
+
+/// The values of blocks, by `deliver.NAME.KEY`.
+pub(super) fn values(blocks: &[Block], into: &mut BTreeMap<String, String>) {
+    for block in blocks {
+        let name = &block.destination.name;
+        into.extend(
+            keys_of(block)
+                .map(|key| (format!("{TABLE}.{name}.{}", key.name), (key.show)(&block.destination))),
+        );
+    }
+}
+
 /// Blocks as TOML, after what can be said in one.
 pub(super) fn print(blocks: &[Block], into: &mut String) {
     into.push_str("\n# Further destinations, each a block [[deliver]] of its own (docs/deliver.md):\n");
@@ -233,11 +250,7 @@ pub(super) fn print(blocks: &[Block], into: &mut String) {
     );
     for block in blocks {
         let _ = write!(into, "\n[[{TABLE}]]\n");
-        for key in BLOCK_KEYS {
-            // What is for another transport alone is no key of this one.
-            if key.name == "confirm" && block.destination.transport != Some(Transport::Tcp) {
-                continue;
-            }
+        for key in keys_of(block) {
             let origin = block.origins.get(key.name).map_or("default", String::as_str);
             let _ = writeln!(into, "{} = {} # {origin}", key.name, (key.show)(&block.destination));
         }

@@ -14,7 +14,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::destinations::{self, BLOCK_KEYS, Block, TABLE};
-use crate::config::keys::{KEYS, Key};
+use crate::config::key::Key;
+use crate::config::keys::KEYS;
 use crate::config::values::Value;
 use crate::config::{Config, ConfigError, Loaded};
 use crate::deliver::settings::{DESTINATIONS_MAX, SyslogSettings, Transport};

@@ -1,66 +1,14 @@
 //! Every key there is.
 //!
-//! Owns: one table: path, meaning, how to set, how to show. Must not own: defaults (each stage's own), syntax (`file`).
+//! Owns: one table: path, meaning, how to set, how to show. Must not own: what an entry is (`key`), defaults (each stage's
+//! own), syntax (`file`).
 
-use crate::config::Config;
+use crate::config::key::{Key, bytes, key, number};
 use crate::config::values::{
-    Value, annotations, cri, cri_shown, facility, fanotify, fanotify_shown, flag, lookups, lookups_shown,
-    metrics, names, number, optional_path, path, path_shown, paths, plain, provider, provider_shown, quoted,
-    resource, shown, size, socket, system_calls, system_calls_shown, texts_shown, within,
+    annotations, cri, cri_shown, facility, fanotify, fanotify_shown, flag, lookups, lookups_shown, metrics,
+    names, number, optional_path, path, path_shown, paths, plain, provider, provider_shown, quoted, resource,
+    shown, size, socket, system_calls, system_calls_shown, texts_shown, within,
 };
-
-/// One key.
-pub struct Key {
-    /// Table and name.
-    pub path: &'static str,
-    /// What it means, in one line.
-    pub doc: &'static str,
-    /// What it wants, for messages.
-    pub wants: &'static str,
-    /// Sets it, or says what is wrong with the value.
-    pub set: fn(&mut Config, Value) -> Result<(), String>,
-    /// Shows it as TOML.
-    pub show: fn(&Config) -> String,
-}
-
-impl Key {
-    /// The table it is in.
-    pub fn table(&self) -> &'static str {
-        self.path.split_once('.').map_or("", |(table, _)| table)
-    }
-
-    /// Its name in the table.
-    pub fn name(&self) -> &'static str {
-        self.path.split_once('.').map_or(self.path, |(_, name)| name)
-    }
-}
-
-macro_rules! key {
-    ($path:literal, $doc:literal, $wants:literal, $read:expr, $show:expr, $($field:ident).+) => {
-        Key {
-            path: $path,
-            doc: $doc,
-            wants: $wants,
-            set: |config, value| {
-                config.$($field).+ = $read(value)?;
-                Ok(())
-            },
-            show: |config| $show(&config.$($field).+),
-        }
-    };
-}
-
-macro_rules! number {
-    ($range:expr, $as:ty) => {
-        |value| within(number(value)?, $range).and_then(|n| <$as>::try_from(n).map_err(|e| e.to_string()))
-    };
-}
-
-macro_rules! bytes {
-    ($range:expr, $as:ty) => {
-        |value| within(size(value)?, $range).and_then(|n| <$as>::try_from(n).map_err(|e| e.to_string()))
-    };
-}
 
 /// The table, in the order in which it is printed.
 pub const KEYS: &[Key] = &[
@@ -440,6 +388,38 @@ pub const KEYS: &[Key] = &[
         bytes!(0..=1 << 30, u64),
         shown,
         spool.reserve_bytes
+    ),
+    key!(
+        "spool.heartbeat_minutes",
+        "minutes between two records that say how tetherd is, so that a silent node is told from a quiet one; 0: there are none",
+        "0 to 1440",
+        number!(0..=1440, u64),
+        shown,
+        spool.heartbeat_minutes
+    ),
+    key!(
+        "spool.checkpoints",
+        "sign the chain of records now and then (docs/spool.md)",
+        "true or false",
+        flag,
+        shown,
+        spool.checkpoints
+    ),
+    key!(
+        "spool.checkpoint_minutes",
+        "most minutes from a record to the checkpoint that covers it; one is also written after 1000 records and at a stop",
+        "1 to 1440",
+        number!(1..=1440, u64),
+        shown,
+        spool.checkpoint_minutes
+    ),
+    key!(
+        "spool.key_file",
+        "the private key that checkpoints are signed with; made where it is missing",
+        "an absolute path",
+        path,
+        path_shown,
+        spool.key_file
     ),
     key!("syslog.enabled", "send findings to syslog", "true or false", flag, shown, syslog.enabled),
     key!(

@@ -7,6 +7,7 @@
 pub mod control;
 pub mod destinations;
 pub mod file;
+pub mod key;
 pub mod keys;
 pub mod rules_dir;
 pub mod values;
@@ -123,6 +124,14 @@ impl Config {
     pub fn destinations(&self) -> Vec<Destination> {
         let others: Vec<Destination> = self.deliver.iter().map(|block| block.destination.clone()).collect();
         settings::destinations(&self.syslog, &others)
+    }
+
+    /// Every key's value as TOML, by its path; those of blocks by `deliver.NAME.KEY`.
+    pub fn values(&self) -> BTreeMap<String, String> {
+        let mut values: BTreeMap<String, String> =
+            KEYS.iter().map(|key| (key.path.to_owned(), (key.show)(self))).collect();
+        destinations::values(&self.deliver, &mut values);
+        values
     }
 
     /// Everything in force, as TOML, each key with its meaning above and its origin behind.

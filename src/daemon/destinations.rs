@@ -3,6 +3,7 @@
 //! Owns: their part of the status and of the metrics. Must not own: the numbers (`deliver::progress`).
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -13,6 +14,16 @@ use crate::model::clock::rfc3339;
 /// The destinations, in the order of the configuration, that of `[syslog]` first.
 pub fn json(board: &Board) -> Value {
     board.deliveries().iter().map(|progress| one(progress, board.newest())).collect()
+}
+
+/// For a heartbeat: how each destination that is switched on does.
+pub fn lags(board: &Board) -> Vec<Value> {
+    let newest = board.newest();
+    let lag = |progress: &Arc<Progress>| {
+        let state = progress.situation().state.name();
+        Some(json!({ "name": progress.name, "state": state, "lagRecords": lag(progress, newest)? }))
+    };
+    board.deliveries().iter().filter_map(lag).collect()
 }
 
 fn one(progress: &Progress, newest: u64) -> Value {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::clock::{Moment, SECOND};
-use crate::model::finding::{CATEGORY_PRESSURE, Record};
+use crate::model::finding::{CATEGORY_PRESSURE, Record, property};
 use crate::spool::level::Level;
 use crate::spool::record::observation;
 
@@ -79,7 +79,7 @@ impl Change {
             self.seconds
         );
         let properties = BTreeMap::from([
-            ("Level".to_owned(), to.into()),
+            (property::LEVEL.to_owned(), to.into()),
             ("Previous_Level".to_owned(), from.into()),
             ("Previous_Level_Seconds".to_owned(), self.seconds.to_string().into()),
         ]);

@@ -13,6 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::model::detection::{Detection, Severity, State};
+use crate::model::finding::Record;
 use crate::model::ids::FindingId;
 use crate::model::loss::Loss;
 
@@ -30,6 +31,8 @@ pub enum Work {
     Unclaimed(Vec<FindingId>),
     /// What was lost since the last report.
     Losses(Vec<(Loss, u64)>),
+    /// What the daemon says of its own life.
+    Own(Box<Record>),
 }
 
 /// Which work is taken.

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::daemon::allowance::Allowance;
+use crate::daemon::journal::{self, Heartbeat};
 use crate::daemon::pressure::Pressure;
 use crate::daemon::queue::{Batch, Taker, Taking, Work};
 use crate::daemon::restore::{Leftovers, ended};
@@ -18,7 +19,7 @@ use crate::daemon::status::Board;
 use crate::deliver::News;
 use crate::enrich::Enricher;
 use crate::model::detection::State;
-use crate::model::finding::{CATEGORY_LOSS, Record, property};
+use crate::model::finding::{CATEGORY_LOSS, LINE_MAX, Record, property};
 use crate::model::loss::Loss;
 use crate::spool::level::Level;
 use crate::spool::record::observation;
@@ -47,6 +48,8 @@ pub struct RecordThread {
     pub board: Arc<Board>,
     /// What later records of incidents may take.
     pub allowance: Allowance,
+    /// When to say that it lives.
+    pub heartbeat: Heartbeat,
 }
 
 /// What the thread remembers from one batch to the next.
@@ -81,7 +84,11 @@ impl RecordThread {
                 let later = self.turn_all(batch.work, batch.hurry, &mut course.leftovers, &mut records);
                 self.stats.pulses().works(Stage::Record);
                 records.extend(self.told(&mut course.pressure));
-                let stored = self.store(&mut course, records, later, &screen);
+                let mut stored = self.store(&mut course, records, later, &screen);
+                if !course.troubled && self.heartbeat.is_due(clock::now()) {
+                    let records = self.beat();
+                    stored += self.store(&mut course, records, 0, &screen);
+                }
                 work.refuse(course.troubled);
                 self.stats.lose(Loss::SpoolWrite, work.lost());
                 self.show(&work);
@@ -93,6 +100,7 @@ impl RecordThread {
                 }
             }
             self.finish(&work);
+            news.tell();
         })
     }
 
@@ -103,7 +111,8 @@ impl RecordThread {
         }
         let spare = self.allowance.is_left(clock::now().mono_ns) && self.writer.level() < Level::Emergency;
         let taking = if spare { Taking::Everything } else { Taking::FirstAndLast };
-        work.take(BATCH_MAX, taking, Some(Instant::now() + TEND))
+        let wait = TEND.min(Duration::from_nanos(self.heartbeat.wait_ns(clock::now())));
+        work.take(BATCH_MAX, taking, Some(Instant::now() + wait))
     }
 
     /// Makes records; how many of them are later ones of an incident that goes on.
@@ -133,6 +142,7 @@ impl RecordThread {
                 // By now every incident that goes on has been detected again: the rest has ended.
                 Work::Unclaimed(_) => records.extend(leftovers.drain().map(|(_, record)| ended(record, now))),
                 Work::Losses(losses) => records.push(self.loss_record(&losses)),
+                Work::Own(record) => records.push(*record),
             }
         }
         count
@@ -159,12 +169,25 @@ impl RecordThread {
         (change.to < Level::Full).then(|| change.record(now, self.board.boot_id()))
     }
 
+    /// A heartbeat, which never begins a segment: whoever follows files takes them up by their first record.
+    fn beat(&mut self) -> Vec<Record> {
+        let now = clock::now();
+        let mut records = Vec::new();
+        if !self.writer.has_room(LINE_MAX as u64) {
+            self.writer.end_segment();
+            records.push(journal::segment_begun(&self.board, now));
+        }
+        records.push(journal::heartbeat(&self.board, now));
+        records
+    }
+
     /// How many records were stored. The writer keeps what could not be written.
     fn store(&mut self, course: &mut Course, mut records: Vec<Record>, later: usize, screen: &Screen) -> u64 {
         let before = self.writer.usage().bytes;
         let outcome = self.writer.append(&mut records);
         let usage = self.writer.usage();
         self.board.set_spool(self.writer.next_sequence(), usage.segments, usage.bytes);
+        self.board.set_checkpoint(self.writer.last_checkpoint());
         if later > 0 {
             let share = usage.bytes.saturating_sub(before) / records.len().max(1) as u64;
             self.allowance.spend(share.saturating_mul(later as u64));
@@ -208,8 +231,10 @@ impl RecordThread {
         self.board.set_pressure(self.writer.level(), waiting, later as u64);
     }
 
-    /// At the end: what could not be stored is lost.
-    fn finish(&self, work: &Taker) {
+    /// At the end: the last checkpoint. What could not be stored is lost.
+    fn finish(&mut self, work: &Taker) {
+        // Where it cannot be written, what it would cover stays without.
+        let _ = self.writer.checkpoint();
         let (first, later) = work.len();
         let lost = self.writer.usage().waiting + (first + later) as u64;
         if lost > 0 {

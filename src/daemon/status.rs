@@ -8,6 +8,7 @@ use std::sync::{Arc, RwLock};
 use serde_json::{Map, Value, json};
 
 use crate::config::Config;
+use crate::daemon::charter::Charter;
 use crate::daemon::destinations;
 use crate::deliver::progress::Progress;
 use crate::engine::policy::RuleSet;
@@ -16,6 +17,7 @@ use crate::model::loss::Loss;
 use crate::sensor::connector::EVENT_CHARGE;
 use crate::sensor::hold_state::HoldState;
 use crate::sensor::shared::Shared;
+use crate::spool::key::PublicKey;
 use crate::spool::level::Level;
 use crate::stats::{Count, Stats};
 use crate::sys::clock;
@@ -43,6 +45,19 @@ pub struct Board {
     rules: RwLock<Arc<RuleSet>>,
     hold: RwLock<Option<Arc<HoldState>>>,
     deliveries: RwLock<Vec<Arc<Progress>>>,
+    heartbeat_minutes: u64,
+    charter: RwLock<Arc<Charter>>,
+    proof: RwLock<Proof>,
+    last_checkpoint: AtomicU64,
+}
+
+/// How the chain is signed.
+#[derive(Clone, Debug, Default)]
+pub struct Proof {
+    /// With this key.
+    pub public_key: Option<PublicKey>,
+    /// Not at all, although it was asked for: why.
+    pub why: Option<String>,
 }
 
 impl Board {
@@ -68,6 +83,10 @@ impl Board {
             rules: RwLock::new(Arc::new(RuleSet::default())),
             hold: RwLock::new(None),
             deliveries: RwLock::default(),
+            heartbeat_minutes: config.spool.heartbeat_minutes,
+            charter: RwLock::default(),
+            proof: RwLock::default(),
+            last_checkpoint: AtomicU64::new(0),
         }
     }
 
@@ -115,6 +134,56 @@ impl Board {
     /// How far the destinations have got, for whoever shows it.
     pub fn deliveries(&self) -> Vec<Arc<Progress>> {
         self.deliveries.read().map_or_else(|_| Vec::new(), |slot| slot.clone())
+    }
+
+    /// What this run goes by.
+    pub fn set_charter(&self, charter: Arc<Charter>) {
+        if let Ok(mut slot) = self.charter.write() {
+            *slot = charter;
+        }
+    }
+
+    /// What this run goes by, for whoever tells.
+    pub fn charter(&self) -> Arc<Charter> {
+        self.charter.read().map_or_else(|_| Arc::default(), |slot| slot.clone())
+    }
+
+    /// How the chain is signed.
+    pub fn set_proof(&self, proof: Proof) {
+        if let Ok(mut slot) = self.proof.write() {
+            *slot = proof;
+        }
+    }
+
+    /// How the chain is signed, for whoever tells.
+    pub fn proof(&self) -> Proof {
+        self.proof.read().map_or_else(|_| Proof::default(), |slot| slot.clone())
+    }
+
+    /// The number of the last checkpoint; 0 for none.
+    pub fn set_checkpoint(&self, sequence: u64) {
+        self.last_checkpoint.store(sequence, Ordering::Relaxed);
+    }
+
+    /// Minutes between two heartbeats; 0: there are none.
+    pub fn heartbeat_minutes(&self) -> u64 {
+        self.heartbeat_minutes
+    }
+
+    /// Since the start.
+    pub fn uptime_seconds(&self, now: Moment) -> u64 {
+        now.since(self.started) / SECOND
+    }
+
+    /// What is done by fanotify: `off`, `notify`, `hold`.
+    pub fn mode(&self) -> &'static str {
+        self.hold.read().ok().and_then(|slot| Some(slot.as_ref()?.mode().name())).unwrap_or("off")
+    }
+
+    /// The spool's level.
+    pub fn level(&self) -> Level {
+        let [level, ..] = &self.pressure;
+        Level::ALL.get(level.load(Ordering::Relaxed) as usize).copied().unwrap_or_default()
     }
 
     /// The number of the newest record in the spool; 0 for none.
@@ -179,6 +248,7 @@ impl Board {
         let buffer = sensor.as_ref().map_or(0, |sensor| load(&sensor.receive_buffer));
         let canary_age = now.mono_ns.saturating_sub(load(&self.canary_mono_ns)) / SECOND;
         let [level, waiting, held_back] = &self.pressure;
+        let (charter, proof) = (self.charter(), self.proof());
         let hits: Map<String, Value> = self.rules.read().map_or_else(
             |_| Map::new(),
             |rules| rules.hits().map(|(name, hits)| (name.to_owned(), hits.into())).collect(),
@@ -187,7 +257,9 @@ impl Board {
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
             "started": rfc3339(self.started.wall_ns),
-            "uptime_seconds": now.since(self.started) / SECOND,
+            "uptime_seconds": self.uptime_seconds(now),
+            "configuration_sha256": charter.config_sha256(),
+            "rules_sha256": charter.rules_sha256(),
             "boot_id": self.boot_id,
             "node": self.node,
             "ready": self.ready.load(Ordering::Relaxed),
@@ -211,10 +283,17 @@ impl Board {
                 "next_sequence": load(&self.next_sequence),
                 "segments": load(&self.segments),
                 "bytes": load(&self.spool_bytes),
-                "level": Level::ALL.get(load(level) as usize).map_or("?", |level| level.name()),
+                "level": self.level().name(),
                 "level_number": load(level),
                 "waiting": load(waiting),
                 "held_back": load(held_back),
+                "heartbeat_minutes": self.heartbeat_minutes,
+            },
+            "checkpoints": {
+                "public_key": proof.public_key.map(|key| key.to_string()),
+                "fingerprint": proof.public_key.map(|key| key.fingerprint()),
+                "last_sequence": load(&self.last_checkpoint),
+                "why_not": proof.why,
             },
             "syslog": { "enabled": self.syslog.0, "path": self.syslog.1 },
             "deliver": destinations::json(self),

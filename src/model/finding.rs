@@ -22,6 +22,18 @@ pub const CATEGORY_DROPPED: &str = "Tetherd: Findings Dropped";
 pub const CATEGORY_LOSS: &str = "Tetherd: Coverage Lost";
 /// The category of the record that says how hard pressed the spool is.
 pub const CATEGORY_PRESSURE: &str = "Tetherd: Spool Pressure";
+/// The category of the record that says that the daemon has started, and with what.
+pub const CATEGORY_STARTED: &str = "Tetherd: Started";
+/// The category of the record that says that the daemon has stopped in order.
+pub const CATEGORY_STOPPED: &str = "Tetherd: Stopped";
+/// The category of the record that says what a reload has changed, or why it was refused.
+pub const CATEGORY_RELOADED: &str = "Tetherd: Configuration Reloaded";
+/// The category of the record that says now and then how the daemon is.
+pub const CATEGORY_HEARTBEAT: &str = "Tetherd: Heartbeat";
+/// The category of the record that a segment begins with where nothing but a heartbeat comes.
+pub const CATEGORY_SEGMENT: &str = "Tetherd: Segment Begun";
+/// The category of the record that signs the chain before it.
+pub const CATEGORY_CHECKPOINT: &str = "Tetherd: Checkpoint";
 /// The version of the set of `sourceProperties`.
 pub const SCHEMA_VERSION: &str = "1";
 /// The longest line, in bytes without its newline: forwarders stop at 32 KiB.
@@ -32,20 +44,30 @@ pub mod property {
     #![allow(missing_docs)] // each is its own name; docs/ describes them all
     pub const BOOT_ID: &str = "Boot_Id";
     pub const CGROUP_PATH: &str = "Cgroup_Path";
+    pub const CHANGED_KEYS: &str = "Changed_Keys";
+    pub const CHANGED_RULES: &str = "Changed_Rules";
     pub const CLOUD: &str = "Cloud";
+    pub const CONFIGURATION_SHA256: &str = "Configuration_Sha256";
     pub const CONTAINER_ATTEMPT: &str = "Container_Attempt";
     pub const CONTAINER_ID: &str = "Container_Id";
     pub const CONTAINER_IMAGE_URI: &str = "Container_Image_Uri";
     pub const CONTAINER_NAME: &str = "Container_Name";
     pub const CONTAINER_RUNTIME: &str = "Container_Runtime";
+    pub const COUNTS: &str = "Counts";
+    pub const DELIVERIES: &str = "Deliveries";
     pub const ENRICHMENT_STATUS: &str = "Enrichment_Status";
     pub const EVIDENCE: &str = "Evidence";
     pub const EVIDENCE_FILE: &str = "Evidence_File";
     pub const EXCUSED_BY: &str = "Excused_By";
     pub const EXECUTABLE_ORIGIN: &str = "Executable_Origin";
+    pub const FANOTIFY_MODE: &str = "Fanotify_Mode";
+    pub const HEARTBEAT_MINUTES: &str = "Heartbeat_Minutes";
+    pub const LEVEL: &str = "Level";
+    pub const LOSSES_SINCE_START: &str = "Losses_Since_Start";
     pub const LATER_PROGRAM: &str = "Later_Program";
     pub const NETWORK_PEERS: &str = "Network_Peers";
     pub const OBSERVATION: &str = "Observation";
+    pub const OUTCOME: &str = "Outcome";
     pub const OUTER_CONTAINER_IDS: &str = "Outer_Container_Ids";
     pub const PARENT_BINARY_FULLPATH: &str = "Parent_Binary_Fullpath";
     pub const PARENT_PID: &str = "Parent_Pid";
@@ -56,6 +78,7 @@ pub mod property {
     pub const POD_NAMESPACE: &str = "Pod_Namespace";
     pub const POD_OWNER: &str = "Pod_Owner";
     pub const POD_UID: &str = "Pod_UID";
+    pub const PREVIOUS_RUN: &str = "Previous_Run";
     pub const PREVIOUS_SHA256: &str = "Previous_Record_Sha256";
     pub const PROCESS_ANCESTRY: &str = "Process_Ancestry";
     pub const PROCESS_ARGUMENTS: &str = "Process_Arguments";
@@ -70,6 +93,7 @@ pub mod property {
     pub const PROCESS_SCRIPT: &str = "Process_Script";
     pub const PROCESS_SECCOMP: &str = "Process_Seccomp";
     pub const PROCESS_SECURITY_LABEL: &str = "Process_Security_Label";
+    pub const PUBLIC_KEY: &str = "Public_Key";
     pub const RELATED_FINDINGS: &str = "Related_Findings";
     pub const PROCESS_COUNT: &str = "Process_Count";
     pub const PROCESS_CREATION_TIMESTAMP: &str = "Process_Creation_Timestamp";
@@ -80,9 +104,12 @@ pub mod property {
     pub const PROCESS_USER_NAME: &str = "Process_User_Name";
     pub const PROCESS_WORKING_DIRECTORY: &str = "Process_Working_Directory";
     pub const ROW: &str = "Row";
+    pub const RULES_FILES: &str = "Rules_Files";
+    pub const RULES_SHA256: &str = "Rules_Sha256";
     pub const SCHEMA_VERSION: &str = "Schema_Version";
     pub const SEQUENCE: &str = "Sequence";
     pub const SERVICE_ACCOUNT: &str = "Service_Account";
+    pub const SIGNATURE: &str = "Signature";
     pub const SOCKET_COOKIE: &str = "Socket_Cookie";
     pub const SOCKET_FDS: &str = "Socket_Fds";
     pub const SOCKET_INODE: &str = "Socket_Inode";
@@ -91,6 +118,8 @@ pub mod property {
     pub const TETHER_KIND: &str = "Tether_Kind";
     pub const TETHER_PATH: &str = "Tether_Path";
     pub const TIMELINE: &str = "Timeline";
+    pub const UPTIME_SECONDS: &str = "Uptime_Seconds";
+    pub const VERSION: &str = "Version";
     pub const VM_INSTANCE_NAME: &str = "VM_Instance_Name";
     pub const FIRST_SEEN: &str = "First_Seen";
     pub const LAST_SEEN: &str = "Last_Seen";

@@ -1,7 +1,7 @@
 //! The durable record of everything found: append-only segments of JSON lines.
 //!
 //! Owns: the files of the spool directory: `findings-<first sequence>.jsonl`, `lock`, `sequence`, `active`, `cursor.<name>`;
-//! numbering and chaining records, durability, recovery, making room, reading back, verifying. Must not own: what a
+//! numbering, chaining and signing records, durability, recovery, making room, reading back, verifying. Must not own: what a
 //! finding says (`enrich`), where it goes afterwards (`deliver`), counting losses (the caller, from what is returned).
 //! Talks to: nobody; imports only `model`.
 //!
@@ -21,11 +21,15 @@
 
 mod active;
 mod age;
+pub mod checkpoint;
 pub mod cursor;
 mod directory;
+pub mod ending;
 pub mod error;
+pub mod key;
 pub mod level;
 mod lines;
+mod link;
 mod lock;
 pub mod reader;
 pub mod record;
@@ -34,6 +38,7 @@ mod reserve;
 mod room;
 mod salvage;
 pub mod segment;
+mod segments;
 mod sequence;
 pub mod settings;
 mod shorten;

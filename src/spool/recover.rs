@@ -8,17 +8,20 @@ use std::os::unix::fs::FileExt;
 
 use super::active::{Active, Known};
 use super::age::Steady;
+use super::checkpoint::Unsigned;
 use super::directory::Directory;
 use super::error::SpoolError;
 use super::lines::{Lines, NO_HASH, Raw, parse, sha256_hex};
+use super::link::Link;
 use super::lock::Lock;
 use super::reserve::Reserve;
 use super::room::Drops;
 use super::salvage::{GivenUp, end_line};
 use super::segment;
+use super::segments::Open;
 use super::sequence::Mark;
 use super::settings::SpoolSettings;
-use super::writer::{Appended, Open, OpenReport, Writer, now};
+use super::writer::{Appended, OpenReport, Writer, now};
 use crate::model::clock::parse_rfc3339;
 use crate::model::finding::LINE_MAX;
 
@@ -123,7 +126,7 @@ impl Writer {
             closed,
             drops: Drops::default(),
             // The stored mark may be of another boot: write a new one with the first record.
-            mark: Mark { unused: 0, ..mark },
+            mark: Mark { unused: 0, ended: false, ..mark },
             given_up: GivenUp::with_torn(torn),
             active,
             tally: Appended::default(),
@@ -131,6 +134,11 @@ impl Writer {
             short: false,
             steady: Steady::default(),
             next_tending_ns: 0,
+            signer: None,
+            unsigned: Unsigned::default(),
+            last_checkpoint: 0,
+            last_durable: 0,
+            over: false,
         };
         if let Ok(space) = writer.directory.space() {
             writer.measure(space);
@@ -149,8 +157,8 @@ pub(super) fn last_number(directory: &Directory, first: u64) -> Option<u64> {
     let mut bytes = vec![0; usize::try_from(length - from).ok()?];
     file.read_exact_at(&mut bytes, from).ok()?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes).rsplit(|&byte| byte == b'\n').next()?;
-    match parse(line) {
-        Some(record) => Some(record.sequence()),
+    match Link::of(line) {
+        Some(link) => Some(link.sequence()),
         None => tail(directory, first, None).last.map(|(number, _)| number),
     }
 }
@@ -184,7 +192,13 @@ fn tail(directory: &Directory, first: u64, known: Option<&Known>) -> Tail {
                         tail.since = tail.since.or_else(|| parse_rfc3339(&record.finding.create_time));
                         tail.last = Some((record.sequence(), sha256_hex(&bytes)));
                     }
-                    None => tail.damaged += 1,
+                    None => {
+                        tail.damaged += 1;
+                        // A later version's: not to be added to, but its number is taken.
+                        if let Some(link) = Link::of(&bytes) {
+                            tail.last = Some((link.sequence(), sha256_hex(&bytes)));
+                        }
+                    }
                 }
             }
             Ok(Raw::Long { next, .. }) => {

@@ -11,8 +11,9 @@ use std::os::unix::fs::FileExt;
 use super::directory::Directory;
 use super::error::SpoolError;
 use super::segment::{self, SEQUENCE_MAX};
+use super::segments::Open;
 use super::sequence::Mark;
-use super::writer::{Line, Open, Writer};
+use super::writer::{Line, Writer};
 
 /// Segments that were given up.
 #[derive(Debug, Default)]
@@ -97,7 +98,8 @@ impl Writer {
     /// is stored in a way that the next start believes it more than the files.
     pub(super) fn store_mark(&mut self, unused: u64, segment: u64) -> Result<(), SpoolError> {
         let boot_id = if self.given_up.gone { String::new() } else { self.boot_id.clone() };
-        let mark = Mark { unused: unused.min(SEQUENCE_MAX), segment, boot_id, noted: self.mark.noted };
+        let unused = unused.min(SEQUENCE_MAX);
+        let mark = Mark { unused, segment, boot_id, noted: self.mark.noted, ended: self.over };
         mark.store(&self.directory)?;
         self.mark = mark;
         Ok(())

@@ -28,6 +28,9 @@ pub(super) struct Mark {
     /// Of every record with a lower number the spool says that it was dropped, where it was; 0: not known.
     #[serde(default)]
     pub(super) noted: u64,
+    /// The writer ended in order: the record before `unused` was its last one.
+    #[serde(default)]
+    pub(super) ended: bool,
 }
 
 impl Mark {

@@ -21,6 +21,14 @@ pub struct SpoolSettings {
     pub max_days: u64,
     /// Room that is kept for the moment when there is none; 0: none is.
     pub reserve_bytes: u64,
+    /// Minutes between two records that say how the daemon is; 0: there are none.
+    pub heartbeat_minutes: u64,
+    /// The chain is signed now and then.
+    pub checkpoints: bool,
+    /// Most minutes from a record to the checkpoint that covers it.
+    pub checkpoint_minutes: u64,
+    /// The private key that checkpoints are signed with; made where it is missing.
+    pub key_file: PathBuf,
 }
 
 impl Default for SpoolSettings {
@@ -33,6 +41,10 @@ impl Default for SpoolSettings {
             min_free_bytes: 64 << 20,
             max_days: 0,
             reserve_bytes: 1 << 20,
+            heartbeat_minutes: 60,
+            checkpoints: false,
+            checkpoint_minutes: 10,
+            key_file: PathBuf::from("/var/lib/tetherd/checkpoint.key"),
         }
     }
 }

@@ -1,30 +1,32 @@
 //! The one writer of the spool.
 //!
-//! Owns: numbering, chaining, appending, syncing, starting segments, writing again what failed. Must not own: starting
-//! up (`recover`), making room (`room`), counting losses (the caller, from [`Appended`] and [`OpenReport`]).
+//! Owns: numbering, chaining, appending, syncing, writing again what failed. Must not own: starting up (`recover`),
+//! beginning segments (`segments`), making room (`room`), signing (`checkpoint`), counting losses (the caller, from
+//! [`Appended`] and [`OpenReport`]).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::active::Active;
 use super::age::Steady;
+use super::checkpoint::Unsigned;
 use super::directory::Directory;
 use super::error::SpoolError;
+use super::key::Signer;
 use super::lines::sha256_hex;
 use super::lock::Lock;
 use super::reserve::{Reserve, no_room};
 use super::room::Drops;
 use super::salvage::{GivenUp, lines_within};
 use super::segment::{self, Position};
+use super::segments::Open;
 use super::sequence::{BLOCK, Mark};
 use super::settings::SpoolSettings;
 use super::shorten;
-use crate::model::clock::{Moment, SECOND};
+use crate::model::clock::Moment;
 use crate::model::detection::State;
-use crate::model::finding::{CATEGORY, Record, property};
+use crate::model::finding::{CATEGORY, CATEGORY_CHECKPOINT, Record, property};
 
 /// How many records may wait in memory while the spool cannot be written; at most 30 kB each.
 const BACKLOG: usize = 2000;
@@ -78,16 +80,6 @@ pub(super) struct Line {
     pub(super) bytes: Vec<u8>,
 }
 
-/// The segment that is appended to.
-#[derive(Debug)]
-pub(super) struct Open {
-    pub(super) file: File,
-    pub(super) first: u64,
-    pub(super) bytes: u64,
-    /// Nanoseconds after 1970.
-    pub(super) since: u64,
-}
-
 /// The writer; holds the spool's lock as long as it lives.
 #[derive(Debug)]
 pub struct Writer {
@@ -114,6 +106,13 @@ pub struct Writer {
     pub(super) steady: Steady,
     /// When it is to be looked after again, in nanoseconds after the boot.
     pub(super) next_tending_ns: u64,
+    pub(super) signer: Option<Signer>,
+    pub(super) unsigned: Unsigned,
+    pub(super) last_checkpoint: u64,
+    /// The number of the last record that was made durable; 0 for none.
+    pub(super) last_durable: u64,
+    /// It ends, and everything is stored.
+    pub(super) over: bool,
 }
 
 impl Writer {
@@ -149,6 +148,7 @@ impl Writer {
         self.commit(true)?;
         // The records are durable: if only this note fails, it waits for the next call.
         let _ = self.note_drops();
+        let _ = self.checkpoint_if_due();
         self.active.store(&self.directory, false);
         let ends = |record: Option<&Record>| record.map_or(0, Record::sequence);
         let (first, last) = (ends(records.first()), ends(records.last()));
@@ -188,12 +188,16 @@ impl Writer {
         let properties = &mut record.finding.source_properties;
         properties.insert(property::SEQUENCE.into(), self.next.to_string().into());
         properties.insert(property::PREVIOUS_SHA256.into(), self.previous.clone().into());
+        self.sign(record);
         let (text, shortened) = shorten::line(record).map_err(|source| SpoolError::Encode { source })?;
         self.previous = sha256_hex(text.as_bytes());
         let mut bytes = text.into_bytes();
         bytes.push(b'\n');
         let finding = &record.finding;
         let active = finding.category == CATEGORY && finding.state == State::Active;
+        if finding.category != CATEGORY_CHECKPOINT {
+            self.unsigned.add();
+        }
         self.pending.push_back(Line { sequence: self.next, name: finding.name.clone(), active, bytes });
         self.tally.shortened += u64::from(shortened);
         self.next += 1;
@@ -266,6 +270,7 @@ impl Writer {
         for line in self.pending.drain(..durable) {
             self.active.note(&line.name, line.active, Position { segment, offset });
             offset += line.bytes.len() as u64;
+            self.last_durable = line.sequence;
             last = line.bytes;
         }
         if let Some(line) = last.strip_suffix(b"\n") {
@@ -282,72 +287,16 @@ impl Writer {
         }
         Err(error)
     }
-
-    /// Sees to it that there is a segment that may be appended to.
-    pub(super) fn choose_segment(&mut self) -> io::Result<()> {
-        let Some(first) = self.pending.front().map(|line| line.sequence) else { return Ok(()) };
-        if self.current.as_ref().is_some_and(|open| removed(&open.file)) {
-            // What is written there is lost.
-            self.current = None;
-            self.tally.removed += 1;
-        }
-        if let Some(open) = &self.current {
-            let size = self.pending.front().map_or(0, |line| line.bytes.len() as u64);
-            let age = now().wall_ns.saturating_sub(open.since) / SECOND / 3600;
-            let full = open.bytes > 0 && open.bytes + size > self.settings.segment_bytes;
-            if !full && age < self.settings.segment_hours.max(1) {
-                return Ok(());
-            }
-        }
-        match self.create_segment(first) {
-            Ok(open) => {
-                if let Some(old) = self.current.replace(open) {
-                    self.closed.insert(old.first, old.bytes);
-                }
-                Ok(())
-            }
-            // Rather a segment that is too large than a record that is lost.
-            Err(_)
-                if self.current.as_ref().is_some_and(|open| open.bytes < 2 * self.settings.segment_bytes) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn create_segment(&mut self, first: u64) -> io::Result<Open> {
-        self.clear_the_way()?;
-        let name = segment::name(first);
-        let file = match self.directory.append(&name, true) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // The whole directory was removed.
-                self.come_back().map_err(io::Error::other)?;
-                self.directory.append(&name, true)?
-            }
-            opened => opened?,
-        };
-        if let Err(error) = self.directory.sync() {
-            let _ = self.directory.unlink(&name);
-            return Err(error);
-        }
-        let _ = self.store_mark(self.mark.unused.max(self.next), first);
-        Ok(Open { file, first, bytes: 0, since: now().wall_ns })
-    }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
         let segment = self.current.as_ref().map_or(self.mark.segment, |open| open.first);
+        self.over = self.pending.is_empty() && self.last_durable + 1 == self.next;
         // Without it, the next start leaves some numbers unused.
         let _ = self.store_mark(self.next, segment);
         self.active.store(&self.directory, true);
     }
-}
-
-/// Whether somebody has unlinked an open file.
-pub(super) fn removed(file: &File) -> bool {
-    file.metadata().is_ok_and(|status| status.nlink() == 0)
 }
 
 /// The time of day; the spool measures nothing shorter than hours with it.
@@ -362,6 +311,7 @@ mod tests {
     use crate::spool::reader::Reader;
     use crate::spool::record::observation;
     use crate::spool::verify::verify;
+    use std::fs::File;
     use std::path::Path;
 
     fn writer(dir: &Path) -> Writer {

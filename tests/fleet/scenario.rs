@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tetherd::model::detection::{Row, Severity, State};
-use tetherd::model::finding::{CATEGORY_DROPPED, CATEGORY_LOSS, Record};
+use tetherd::model::finding::{CATEGORY_DROPPED, CATEGORY_HEARTBEAT, CATEGORY_LOSS, Record, property};
 use tetherd::model::ids::FindingId;
 use tetherd::spool::record::{DROPPED_COUNT, FIRST_SEQUENCE, LAST_SEQUENCE};
 use tetherd::spool::settings::SpoolSettings;
@@ -22,6 +22,8 @@ pub const DAY: u64 = 24 * HOUR;
 pub const NODES: usize = 10;
 /// The node that falls silent.
 pub const SILENT: usize = 9;
+/// The node that has a heartbeat only every four hours.
+pub const RARE: usize = 4;
 /// The node whose segments are removed by hand.
 pub const ORPHAN: usize = 2;
 /// The node of which lines are lost on the way.
@@ -219,7 +221,12 @@ impl Scenario {
         }
         // What a quiet node sends. The first hour is of nothing else: that is where lines get lost, below.
         let begin = self.now - 30 * DAY + 2 * HOUR;
-        let end = self.now - if node == SILENT { 6 * HOUR } else { HOUR };
+        let hours = match node {
+            SILENT => 6,
+            RARE => 5,
+            _ => 1,
+        };
+        let end = self.now - hours * HOUR;
         let every = |step: u64| usize::try_from(step).unwrap();
         let beats = (begin..begin + HOUR).step_by(every(MINUTE));
         let beats = beats.chain((begin + 2 * HOUR..end).step_by(every(4 * HOUR))).chain([end]);
@@ -306,7 +313,9 @@ impl Scenario {
 }
 
 fn beat(node: usize, at: u64) -> Record {
-    about(&machine(node), "Tetherd: Heartbeat", BTreeMap::new(), at)
+    let minutes = if node == RARE { 240 } else { 60 };
+    let properties = BTreeMap::from([(property::HEARTBEAT_MINUTES.to_owned(), json!(minutes))]);
+    about(&machine(node), CATEGORY_HEARTBEAT, properties, at)
 }
 
 fn segments(spool: &Path) -> Vec<PathBuf> {

@@ -85,6 +85,8 @@ CREATE TABLE IF NOT EXISTS tetherd.records
     dropped_first   UInt64,
     dropped_last    UInt64,
     dropped_count   UInt64,
+    -- Minutes between two heartbeats of the node, where the record tells them.
+    heartbeat       UInt16,
 
     -- The bytes of the spool. May go earlier than the rest; then the chain cannot be calculated anew.
     line            String CODEC(ZSTD(6)) TTL toDateTime(received) + INTERVAL 90 DAY
@@ -119,7 +121,7 @@ WITH
                 Container_Runtime String, Container_Id String, Container_Name String, Container_Image_Uri String,
                 Pod_Namespace String, Pod_Name String, Pod_UID String, Pod_Owner Tuple(kind String, name String),
                 Losses Map(String, UInt64),
-                First_Sequence String, Last_Sequence String, Dropped_Count String)),
+                First_Sequence String, Last_Sequence String, Dropped_Count String, Heartbeat_Minutes UInt16)),
         resource Tuple(name String))') AS r,
     r.finding AS f,
     f.sourceProperties AS p,
@@ -187,6 +189,7 @@ SELECT
     toUInt64OrZero(p.First_Sequence) AS dropped_first,
     toUInt64OrZero(p.Last_Sequence) AS dropped_last,
     toUInt64OrZero(p.Dropped_Count) AS dropped_count,
+    p.Heartbeat_Minutes AS heartbeat,
     line
 FROM tetherd.arrivals
 WHERE isValidJSON(line) AND sequence > 0;
@@ -217,12 +220,12 @@ ORDER BY (day, origin, node, id)
 TTL toDateTime(received) + INTERVAL 400 DAY
 EMPTY AS
 SELECT toDate(first_seen) AS day, * EXCEPT (line, line_sha256, previous_sha256, class, category, created,
-                                            losses, dropped_first, dropped_last, dropped_count)
+                                            losses, dropped_first, dropped_last, dropped_count, heartbeat)
 FROM tetherd.records;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS tetherd.to_findings TO tetherd.findings AS
 SELECT toDate(first_seen) AS day, * EXCEPT (line, line_sha256, previous_sha256, class, category, created,
-                                            losses, dropped_first, dropped_last, dropped_count)
+                                            losses, dropped_first, dropped_last, dropped_count, heartbeat)
 FROM tetherd.records
 WHERE class = 'THREAT';
 

@@ -6,7 +6,7 @@ CREATE OR REPLACE TEMP VIEW records AS SELECT * FROM kept_records;
 CREATE OR REPLACE TEMP VIEW rejects AS SELECT * FROM kept_rejects;
 CREATE OR REPLACE TABLE kept_findings AS
 SELECT * EXCLUDE (line_sha256, previous_sha256, class, category, created, losses, dropped_first, dropped_last,
-                  dropped_count)
+                  dropped_count, heartbeat)
 FROM kept_records
 WHERE class = 'THREAT'
 QUALIFY row_number() OVER (PARTITION BY origin, node, id ORDER BY sequence DESC) = 1;

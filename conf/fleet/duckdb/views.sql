@@ -39,7 +39,8 @@ SELECT
                 "Container_Runtime": "VARCHAR", "Container_Id": "VARCHAR", "Container_Name": "VARCHAR",
                 "Container_Image_Uri": "VARCHAR", "Pod_Namespace": "VARCHAR", "Pod_Name": "VARCHAR",
                 "Pod_UID": "VARCHAR", "Pod_Owner": {"kind": "VARCHAR", "name": "VARCHAR"}, "Losses": "JSON",
-                "First_Sequence": "VARCHAR", "Last_Sequence": "VARCHAR", "Dropped_Count": "VARCHAR"}},
+                "First_Sequence": "VARCHAR", "Last_Sequence": "VARCHAR", "Dropped_Count": "VARCHAR",
+                "Heartbeat_Minutes": "USMALLINT"}},
         "resource": {"name": "VARCHAR"}}') AS r
 FROM lines;
 
@@ -119,6 +120,7 @@ SELECT
     coalesce(TRY_CAST(p.First_Sequence AS UBIGINT), 0) AS dropped_first,
     coalesce(TRY_CAST(p.Last_Sequence AS UBIGINT), 0) AS dropped_last,
     coalesce(TRY_CAST(p.Dropped_Count AS UBIGINT), 0) AS dropped_count,
+    coalesce(p.Heartbeat_Minutes, 0) AS heartbeat,
     line
 FROM named;
 
@@ -129,7 +131,7 @@ SELECT DISTINCT ON (origin, node, sequence, line_sha256) * FROM arrived;
 -- The newest record of each finding.
 CREATE OR REPLACE TEMP VIEW findings AS
 SELECT * EXCLUDE (line, line_sha256, previous_sha256, class, category, created, losses, dropped_first, dropped_last,
-                  dropped_count)
+                  dropped_count, heartbeat)
 FROM arrived
 WHERE class = 'THREAT'
 QUALIFY row_number() OVER (PARTITION BY origin, node, id ORDER BY sequence DESC) = 1;

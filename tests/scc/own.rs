@@ -1,0 +1,67 @@
+//! What tetherd says of its own life, as the daemon makes it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tetherd::config::{Config, file};
+use tetherd::daemon::charter::Charter;
+use tetherd::daemon::journal;
+use tetherd::daemon::status::{Board, Proof};
+use tetherd::deliver::progress::Progress;
+use tetherd::engine::policy::Source;
+use tetherd::model::clock::Moment;
+use tetherd::model::finding::Record;
+use tetherd::model::loss::Loss;
+use tetherd::spool::ending::Ending;
+use tetherd::spool::key::Signer;
+use tetherd::spool::settings::SpoolSettings;
+use tetherd::spool::writer::Writer;
+use tetherd::stats::{Count, Stats};
+
+use crate::records::{BOOT, NOW};
+
+/// One of each kind, but for checkpoints.
+pub fn records(directory: &Path) -> Vec<Record> {
+    let text = "[[deliver]]\nname = \"siem\"\ntransport = \"tcp\"\naddress = \"siem.example:601\"\n[spool]\nmax_days = 3\n";
+    let config = file::parse(Path::new("t.toml"), text).unwrap().config;
+    let stats = Arc::new(Stats::default());
+    stats.add(Count::Execs, 7);
+    stats.lose(Loss::Vanished, 2);
+    let board = Board::new(&config, BOOT, "node-7", stats);
+    let rules = |name: &str, text: &str| Source::new(Path::new("/etc/tetherd/rules.d").join(name), text);
+    let old = Charter::new(&Config::defaults(), &[rules("a.toml", ""), rules("b.toml", "")]);
+    let new = Arc::new(Charter::new(&config, &[rules("b.toml", "#"), rules("c.toml", "")]));
+    board.set_charter(new.clone());
+    board.set_proof(Proof { public_key: Some(signer(directory).public()), why: None });
+    let destinations = config.destinations();
+    board.set_deliveries(destinations.iter().map(|to| Arc::new(Progress::new(to))).collect());
+    let before = |sequence, clean| Ending { sequence, time: NOW.rfc3339(), boot_id: BOOT.into(), clean };
+    let now = Moment { mono_ns: NOW.mono_ns, ..NOW };
+    vec![
+        journal::started(&board, &Ending::default(), now),
+        journal::started(&board, &before(17, true), now),
+        journal::started(&board, &before(17, false), now),
+        journal::stopped(&board, "a signal asked for it", now),
+        journal::reloaded(&board, &old, &new, now),
+        journal::refused(&board, &new, "t.toml:1:1: \u{1b}[2J is no key\nand more", now),
+        journal::heartbeat(&board, now),
+        journal::segment_begun(&board, now),
+    ]
+}
+
+fn signer(directory: &Path) -> Signer {
+    std::fs::create_dir_all(directory).unwrap();
+    Signer::open_or_make(&directory.join("key")).unwrap().0
+}
+
+/// The line of a checkpoint.
+pub fn checkpoint(directory: &Path) -> String {
+    let spool = directory.join("spool");
+    let settings = SpoolSettings { directory: spool.clone(), min_free_bytes: 0, ..SpoolSettings::default() };
+    let (mut writer, _) = Writer::open(settings, BOOT).unwrap();
+    writer.sign_with(signer(directory));
+    writer.append(&mut records(directory)).unwrap();
+    writer.checkpoint().unwrap();
+    let lines = std::fs::read_to_string(spool.join("findings-000000000001.jsonl")).unwrap();
+    format!("{}\n", lines.lines().last().unwrap())
+}

@@ -37,7 +37,7 @@ use crossbeam_channel::{Receiver, bounded, select, tick};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use crate::config::Config;
+use crate::config::{Config, certificates};
 use crate::config::rules_dir::read_rules;
 use crate::daemon::allowance::Allowance;
 use crate::daemon::engine_thread::{EngineOrder, EngineWires};
@@ -279,6 +279,9 @@ fn reload(
                 catalog.replace(new.engine.catalog());
             }
             let _ = engine.send(EngineOrder::Reload(new.engine.clone(), rules));
+            for problem in certificates::problems(&new, options.config_file.as_deref()) {
+                log::warn!("reload: {problem}");
+            }
             if needs_restart(config, &new) {
                 log::warn!(
                     "reload: [sensor], [spool], [syslog], [[deliver]], [enrich], [node] and [control] take a restart"

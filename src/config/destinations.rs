@@ -258,7 +258,7 @@ pub fn check(
             }
         }
         if transport == Transport::Tls {
-            found.extend(tls(&block.destination));
+            found.extend(tls(&block.destination, wrong));
         }
     }
     let destination = &block.destination;
@@ -274,7 +274,7 @@ pub fn check(
 }
 
 /// What is wrong with a block for TLS, without a look at its files.
-fn tls(destination: &Destination) -> Vec<(&'static str, String, String)> {
+fn tls(destination: &Destination, wrong: &[&str]) -> Vec<(&'static str, String, String)> {
     let mut found = Vec::new();
     let named = !destination.tls.server_name.is_empty();
     if (named || host_and_port(&destination.address).is_ok())
@@ -292,7 +292,7 @@ fn tls(destination: &Destination) -> Vec<(&'static str, String, String)> {
         ("certificate", &destination.tls.certificate, "key", &destination.tls.key),
         ("key", &destination.tls.key, "certificate", &destination.tls.certificate),
     ] {
-        if set(own) && !set(others) {
+        if set(own) && !set(others) && !wrong.contains(&other) {
             found.push((key, format!("there is no {other} with it"), format!("set {other} too, or neither")));
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tetherd::deliver::format::Format;
-use tetherd::deliver::settings::{Destination, TlsSettings, Transport};
+use tetherd::deliver::settings::{Confirm, Destination, TlsSettings, Transport};
 
 use super::certificates::{Authority, file};
 use super::ground::{Ground, destination};
@@ -32,6 +32,7 @@ enum Way {
 }
 
 struct Receiver {
+    program: Program,
     daemon: Syslogd,
     way: Way,
     port: u16,
@@ -49,7 +50,7 @@ impl Receiver {
             Program::SyslogNg => syslog_ng(way, port, &at("log"), &at("out")),
         };
         std::fs::write(daemon.path("conf"), text).unwrap();
-        let mut receiver = Self { daemon, way, port };
+        let mut receiver = Self { program, daemon, way, port };
         receiver.start();
         receiver
     }
@@ -75,6 +76,11 @@ impl Receiver {
                     certificate: self.daemon.path("node.pem"),
                     key: self.daemon.path("node.key"),
                     server_name: "collector.example".into(),
+                },
+                // rsyslog does not say its end in TLS.
+                confirm: match self.program {
+                    Program::Rsyslog => Confirm::Close,
+                    Program::SyslogNg => Confirm::CloseNotify,
                 },
                 ..destination("siem", Transport::Tls, &format!("localhost:{}", self.port))
             },

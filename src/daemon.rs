@@ -39,7 +39,7 @@ use crossbeam_channel::{Receiver, bounded, select, tick};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use crate::config::Config;
+use crate::config::{Config, certificates};
 use crate::config::rules_dir::read_rules;
 use crate::daemon::allowance::Allowance;
 use crate::daemon::charter::Charter;
@@ -117,7 +117,8 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let before = ending(&config.spool.directory)?;
     if opened.damaged > 0 {
         log::warn!(
-            "spool: {} lines of its newest segments are no records that this version knows; they stay, and records go on              behind them; `tetherd verify` names them",
+            "spool: {} lines of its newest segments are no records that this version knows; they stay, and records go on \
+             behind them; `tetherd verify` names them",
             opened.damaged
         );
     }
@@ -307,6 +308,9 @@ fn reload(
                 catalog.replace(new.engine.catalog());
             }
             let _ = engine.send(EngineOrder::Reload(new.engine.clone(), rules));
+            for problem in certificates::problems(&new, options.config_file.as_deref()) {
+                log::warn!("reload: {problem}");
+            }
             if needs_restart(config, &new) {
                 log::warn!(
                     "reload: [sensor], [spool], [syslog], [[deliver]], [enrich], [node] and [control] take a restart"

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! kernel ── sensor ──────────► engine ───────► enrich ───────► spool ───► deliver
-//!           proc connector     process table   container       durable    syslog, TCP
+//!           proc connector     process table   container       durable    syslog, TLS
 //!           sweep of /proc     judgement       user, digest    JSON       (cursor each)
 //!           + first look       incidents       node            lines
 //! ```

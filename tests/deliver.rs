@@ -13,6 +13,8 @@ mod common;
 
 #[path = "deliver/bad.rs"]
 mod bad;
+#[path = "deliver/certificates.rs"]
+mod certificates;
 #[path = "deliver/cursors.rs"]
 mod cursors;
 #[path = "deliver/daemon.rs"]
@@ -25,3 +27,7 @@ mod local;
 mod real;
 #[path = "deliver/receiver.rs"]
 mod receiver;
+#[path = "deliver/tls.rs"]
+mod tls;
+#[path = "deliver/tls_files.rs"]
+mod tls_files;

@@ -33,6 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "spool::settings",
             "deliver::settings",
             "deliver::format",
+            "deliver::tls",
             "model",
             "sys",
             "host",

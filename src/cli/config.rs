@@ -8,7 +8,7 @@ use crate::cli::args::{CheckConfig, PrintConfig};
 use crate::cli::failure::Failure;
 use crate::cli::{config, out};
 use crate::config::rules_dir::read_rules;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, certificates};
 use crate::engine::policy::RuleSet;
 use crate::model::exit::Exit;
 use crate::model::problem::Problem;
@@ -20,6 +20,7 @@ pub fn check(arguments: &CheckConfig) -> Result<Exit, Failure> {
     let config = match Config::load(arguments.file.as_deref()) {
         Ok(loaded) => {
             warnings.extend(loaded.warnings);
+            problems.extend(certificates::problems(&loaded.config, arguments.file.as_deref()));
             loaded.config
         }
         Err(ConfigError::Problems(found)) => {

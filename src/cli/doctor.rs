@@ -11,7 +11,8 @@ use crate::cli::failure::Failure;
 use crate::cli::status::ask;
 use crate::cli::{config, out, shown};
 use crate::config::Config;
-use crate::deliver::settings::Destination;
+use crate::deliver::settings::{Destination, Transport};
+use crate::deliver::tls::files;
 use crate::model::exit::Exit;
 use crate::model::text::escape;
 use crate::sensor::probe::{Probe, probe};
@@ -264,6 +265,13 @@ fn destination(destination: &Destination) -> Check {
     }
     if !destination.transport().is_local() {
         let (transport, address) = (destination.transport().name(), &destination.address);
+        if destination.transport() == Transport::Tls
+            && let Some(unfit) =
+                files::load(&destination.tls).err().and_then(|found| found.into_iter().next())
+        {
+            let what = format!("{name}: {} {}", unfit.key, unfit.what);
+            return check("deliver", Outcome::Warn, what, "findings wait in the spool; tetherd check-config says what to do");
+        }
         return check("deliver", Outcome::Ok, format!("{name}: {transport} to {address}, not asked"), "");
     }
     match std::fs::metadata(path) {

@@ -5,15 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use crate::config::values::{
-    Value, facility, flag, number, quoted, shown, size, socket, text, texts, within,
+    Value, facility, flag, number, optional_path, path_shown, quoted, shown, size, socket, text, texts, within,
 };
 use crate::config::{Config, values};
 use crate::deliver::settings::{
     Confirm, DESTINATIONS_MAX, Destination, Format, MESSAGE_BYTES, NAME_MAX, SYSLOG, Start, Transport,
     host_and_port,
 };
+use crate::deliver::tls::server_name;
 use crate::engine::policy::report::quoted as safe;
 
 /// The name of the array of tables.
@@ -40,6 +42,8 @@ pub struct Block {
     pub destination: Destination,
     /// Where each of its keys was set.
     pub origins: BTreeMap<&'static str, String>,
+    /// Line and column of each value, and of the block itself below "".
+    pub places: BTreeMap<&'static str, (usize, usize)>,
 }
 
 /// The keys, in the order in which they are printed.
@@ -60,8 +64,8 @@ pub const BLOCK_KEYS: &[BlockKey] = &[
     },
     BlockKey {
         name: "transport",
-        doc: "devlog: a local syslog daemon's socket; RFC 5424 over udp, over tcp (octet counting), or to a unix-stream or unix-datagram socket",
-        wants: "one of \"devlog\", \"udp\", \"tcp\", \"unix-stream\", \"unix-datagram\"",
+        doc: "devlog: a local syslog daemon's socket; RFC 5424 over udp, over tcp or tls (octet counting), or to a unix-stream or unix-datagram socket",
+        wants: "one of \"devlog\", \"udp\", \"tcp\", \"tls\", \"unix-stream\", \"unix-datagram\"",
         set: |to, value| {
             named(value, Transport::of, "transport").map(|transport| to.transport = Some(transport))
         },
@@ -140,16 +144,57 @@ pub const BLOCK_KEYS: &[BlockKey] = &[
     },
     BlockKey {
         name: "confirm",
-        doc: "what counts as accepted over tcp: close (the receiver has read up to the end of the connection and closed it) or kernel (its kernel has acknowledged it)",
-        wants: "one of \"close\", \"kernel\"",
+        doc: "what counts as accepted over tcp and tls: close (the receiver has read up to the end of the connection and closed it), close-notify (and has said so in TLS; tls alone) or kernel (its kernel has acknowledged it)",
+        wants: "one of \"close\", \"close-notify\", \"kernel\"",
         set: |to, value| {
-            let of =
-                |word: &str| [Confirm::Close, Confirm::Kernel].into_iter().find(|way| way.name() == word);
+            let of = |word: &str| Confirm::ALL.into_iter().find(|way| way.name() == word);
             named(value, of, "way of confirming").map(|confirm| to.confirm = confirm)
         },
         show: |of| quoted(of.confirm.name()),
     },
+    BlockKey {
+        name: "ca",
+        doc: "tls: a file (PEM) with the certificates of the CAs that the receiver's may come from; empty: those that the system trusts",
+        wants: FILE,
+        set: |to, value| optional_path(value).map(|path| to.tls.ca = path.into()),
+        show: |of| path_shown(&of.tls.ca),
+    },
+    BlockKey {
+        name: "certificate",
+        doc: "tls: a file (PEM) with this node's own certificate, for receivers that ask for one; empty: none",
+        wants: FILE,
+        set: |to, value| optional_path(value).map(|path| to.tls.certificate = path.into()),
+        show: |of| path_shown(&of.tls.certificate),
+    },
+    BlockKey {
+        name: "key",
+        doc: "tls: a file (PEM) with the private key of that certificate, without a passphrase",
+        wants: FILE,
+        set: |to, value| optional_path(value).map(|path| to.tls.key = path.into()),
+        show: |of| path_shown(&of.tls.key),
+    },
+    BlockKey {
+        name: "server_name",
+        doc: "tls: the name that is asked for (SNI) and that the receiver's certificate has to have; empty: the host of the address",
+        wants: "a host's name or an address, as it stands in the receiver's certificate",
+        set: |to, value| values::plain(value).map(|name| to.tls.server_name = name),
+        show: |of| quoted(&of.tls.server_name),
+    },
 ];
+
+/// What keys want that name a file.
+const FILE: &str = "an absolute path";
+/// Keys that are for TLS alone.
+const TLS_KEYS: [&str; 4] = ["ca", "certificate", "key", "server_name"];
+
+/// What the transport has to be for a key that is not for all; `None`: it is for this one.
+fn is_for(key: &str, transport: Transport) -> Option<&'static str> {
+    match key {
+        "confirm" if !transport.is_connection() => Some("tcp and tls"),
+        key if TLS_KEYS.contains(&key) && transport != Transport::Tls => Some("tls"),
+        _ => None,
+    }
+}
 
 fn named<T>(value: Value, of: impl Fn(&str) -> Option<T>, what: &str) -> Result<T, String> {
     let word = text(value)?;
@@ -206,13 +251,50 @@ pub fn check(
             found.push(("address", what, "give tetherd's own socket a path of its own".into()));
         }
     }
-    if block.origins.contains_key("confirm") && block.destination.transport != Some(Transport::Tcp) {
-        found.push(("confirm", "this is for tcp alone".into(), "remove it".into()));
+    if let Some(transport) = block.destination.transport {
+        for key in BLOCK_KEYS.iter().map(|key| key.name).filter(|name| block.origins.contains_key(name)) {
+            if let Some(others) = is_for(key, transport) {
+                found.push((key, format!("this is for {others} alone"), "remove it".into()));
+            }
+        }
+        if transport == Transport::Tls {
+            found.extend(tls(&block.destination, wrong));
+        }
     }
     let destination = &block.destination;
+    if destination.confirm == Confirm::CloseNotify && destination.transport == Some(Transport::Tcp) {
+        let what = "without TLS nobody says close_notify".to_owned();
+        found.push(("confirm", what, "write \"close\", or transport = \"tls\"".into()));
+    }
     if destination.format().has_structured_data() && destination.transport == Some(Transport::DevLog) {
         let what = "a local syslog daemon takes no structured data".to_owned();
         found.push(("format", what, "write \"compact\", or another transport".into()));
+    }
+    found
+}
+
+/// What is wrong with a block for TLS, without a look at its files.
+fn tls(destination: &Destination, wrong: &[&str]) -> Vec<(&'static str, String, String)> {
+    let mut found = Vec::new();
+    let named = !destination.tls.server_name.is_empty();
+    if (named || host_and_port(&destination.address).is_ok())
+        && let Err(what) = server_name(destination)
+    {
+        let (key, name) = match named {
+            true => ("server_name", &destination.tls.server_name),
+            false => ("address", &destination.address),
+        };
+        let remedy = "set server_name to the name that stands in the receiver's certificate";
+        found.push((key, format!("{}: {what}", safe(name)), remedy.to_owned()));
+    }
+    let set = |path: &Path| !path.as_os_str().is_empty();
+    for (key, own, other, others) in [
+        ("certificate", &destination.tls.certificate, "key", &destination.tls.key),
+        ("key", &destination.tls.key, "certificate", &destination.tls.certificate),
+    ] {
+        if set(own) && !set(others) && !wrong.contains(&other) {
+            found.push((key, format!("there is no {other} with it"), format!("set {other} too, or neither")));
+        }
     }
     found
 }
@@ -224,8 +306,8 @@ fn wanted(name: &str) -> String {
 
 /// The keys that say something of a block: what is for another transport alone is no key of this one.
 fn keys_of(block: &Block) -> impl Iterator<Item = &'static BlockKey> {
-    let tcp = block.destination.transport == Some(Transport::Tcp);
-    BLOCK_KEYS.iter().filter(move |key| key.name != "confirm" || tcp)
+    let transport = block.destination.transport();
+    BLOCK_KEYS.iter().filter(move |key| is_for(key.name, transport).is_none())
 }
 
 /// The values of blocks, by `deliver.NAME.KEY`.

@@ -4,10 +4,9 @@
 //! Must not own: what each key wants (`keys`), TOML's syntax and places (`engine::policy::report`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{Metadata, OpenOptions};
-use std::io::Read;
+use std::fs::Metadata;
 use std::ops::Range;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use toml::Spanned;
@@ -22,6 +21,7 @@ use crate::deliver::settings::{DESTINATIONS_MAX, SyslogSettings, Transport};
 use crate::engine::policy::report::{Report, nearest, quoted, unsigned};
 use crate::model::problem::Problem;
 use crate::model::text;
+use crate::sys::small_file;
 
 /// The longest file.
 const FILE_MAX: u64 = 1 << 20;
@@ -35,19 +35,11 @@ const REFUSED: &str = "tetherd does not start with it, and a reload keeps what i
 /// that is not UTF-8.
 pub fn read(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
-    // A FIFO would otherwise keep us waiting for its writer.
-    let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
-    let file = open.map_err(unreadable)?;
-    let found = file.metadata().map_err(unreadable)?;
-    if !found.is_file() {
-        return Err(unreadable(std::io::Error::other("it is no regular file")));
-    }
+    let (file, found) = small_file::open(path).map_err(unreadable)?;
     if let Some(problem) = untrusted(path, &found) {
         return Err(ConfigError::Problems(vec![problem]));
     }
-    let mut bytes = Vec::new();
-    file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > FILE_MAX {
+    let Some(bytes) = small_file::read(file, FILE_MAX).map_err(unreadable)? else {
         let remedy = "shorten it, or divide it";
         return Err(ConfigError::Problems(vec![whole(
             path,
@@ -55,7 +47,7 @@ pub fn read(path: &Path) -> Result<String, ConfigError> {
             REFUSED,
             remedy,
         )]));
-    }
+    };
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes().get(..good).unwrap_or_default()).into_owned();
@@ -186,6 +178,7 @@ impl Reading<'_> {
 
     fn block(&mut self, place: Range<usize>, entries: &DeTable<'_>) {
         let mut block = Block::default();
+        block.places.insert("", self.report.place(place.start));
         let mut places: BTreeMap<&str, Range<usize>> = BTreeMap::new();
         let mut wrong = Vec::new();
         for (name, value) in entries {
@@ -206,6 +199,7 @@ impl Reading<'_> {
                 Ok(()) => {
                     let (line, _) = self.report.place(name.span().start);
                     block.origins.insert(key.name, format!("{}:{line}", self.path));
+                    block.places.insert(key.name, self.report.place(value.span().start));
                     places.insert(key.name, value.span());
                 }
                 Err((span, what)) => {

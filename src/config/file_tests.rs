@@ -221,7 +221,23 @@ fn problems_of_destinations() {
         ),
         (
             "[[deliver]]\nname = \"a\"\ntransport = \"devlog\"\nconfirm = \"kernel\"\nfromat = \"scc\"",
-            &["4:11: deliver.confirm: this is for tcp alone; ", "5:1: deliver.fromat: unknown key; "],
+            &["4:11: deliver.confirm: this is for tcp and tls alone; ", "5:1: deliver.fromat: unknown key; "],
+        ),
+        (
+            "[[deliver]]\nname = \"a\"\ntransport = \"tcp\"\naddress = \"x:1\"\nconfirm = \"close-notify\"\nca = \"/x\"\nserver_name = \"x\"",
+            &[
+                "5:11: deliver.confirm: without TLS nobody says close_notify; ",
+                "6:6: deliver.ca: this is for tls alone; ",
+                "7:15: deliver.server_name: this is for tls alone; ",
+            ],
+        ),
+        (
+            "[[deliver]]\nname = \"a\"\ntransport = \"tls\"\naddress = \"[fe80::1%eth0]:1\"\nkey = \"/k\"\nca = \"x\"",
+            &[
+                "4:11: deliver.address: \"[fe80::1%eth0]:1\": no certificate can have this name; ",
+                "5:7: deliver.key: there is no certificate with it; ",
+                "6:6: deliver.ca: \"x\" is not absolute; ",
+            ],
         ),
         (
             "[[deliver]]\nname = \"a\"\ntransport = \"devlog\"\nmessage_bytes = 999\nseverity = \"bad\"\nformat = 1",
@@ -251,7 +267,9 @@ fn problems_of_destinations() {
 fn printed_destinations_read_back() {
     let text = "[[deliver]]\nname = \"siem\"\ntransport = \"tcp\"\naddress = \"[::1]:601\"\nseverity = \"HIGH\"\n\
                 categories = [\"Execution: *\"]\nnamespaces = [\"\"]\nstart = \"newest\"\nmessage_bytes = \"64000\"\n\
-                [[deliver]]\nname = \"b\"\ntransport = \"devlog\"\nenabled = false\n";
+                [[deliver]]\nname = \"b\"\ntransport = \"devlog\"\nenabled = false\n\
+                [[deliver]]\nname = \"c\"\ntransport = \"tls\"\naddress = \"siem:6514\"\nca = \"/a \\\"b\"\ncertificate = \"/c\"\n\
+                key = \"/k\"\nserver_name = \"siem.example\"\nconfirm = \"close-notify\"\n";
     let loaded = parse(Path::new("t.toml"), text).unwrap().config;
     let printed = loaded.print();
     assert!(printed.contains("\nstart = \"newest\" # t.toml:8\n"), "{printed}");

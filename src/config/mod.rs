@@ -4,6 +4,7 @@
 //! printing what is in force with where it came from. Must not own: what a setting does. Talks to: the stages'
 //! settings.
 
+pub mod certificates;
 pub mod control;
 pub mod destinations;
 pub mod file;

@@ -17,6 +17,7 @@ pub mod places;
 pub mod progress;
 pub mod rfc5424;
 pub mod settings;
+pub mod tls;
 pub mod trouble;
 pub mod window;
 pub mod worker;

@@ -50,6 +50,8 @@ pub enum Transport {
     Udp,
     /// RFC 5424 over TCP with octet counting (RFC 6587 section 3.4.1).
     Tcp,
+    /// The same over TLS (RFC 5425), never without it.
+    Tls,
     /// RFC 5424 to a UNIX stream socket, a newline after each message.
     UnixStream,
     /// RFC 5424 to a UNIX datagram socket.
@@ -58,7 +60,8 @@ pub enum Transport {
 
 impl Transport {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::DevLog, Self::Udp, Self::Tcp, Self::UnixStream, Self::UnixDatagram];
+    pub const ALL: [Self; 6] =
+        [Self::DevLog, Self::Udp, Self::Tcp, Self::Tls, Self::UnixStream, Self::UnixDatagram];
 
     /// Its name in the configuration.
     pub fn name(self) -> &'static str {
@@ -66,6 +69,7 @@ impl Transport {
             Self::DevLog => "devlog",
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
             Self::UnixStream => "unix-stream",
             Self::UnixDatagram => "unix-datagram",
         }
@@ -74,6 +78,11 @@ impl Transport {
     /// The transport of that name.
     pub fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|transport| transport.name() == name)
+    }
+
+    /// Whether it is a connection to a host, whose end can be an acknowledgement.
+    pub fn is_connection(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls)
     }
 
     /// Whether its address is a path, and not a host and a port.
@@ -102,24 +111,43 @@ impl Start {
     }
 }
 
-/// What over TCP counts as accepted.
+/// What over TCP and TLS counts as accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Confirm {
     /// What stood before the end of a connection that the receiver then closed as well: its process has read it.
     #[default]
     Close,
+    /// The same, and the receiver has said in TLS that it closes (close_notify): nobody on the way can have made that up.
+    CloseNotify,
     /// What the receiver's kernel has acknowledged.
     Kernel,
 }
 
 impl Confirm {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Close, Self::CloseNotify, Self::Kernel];
+
     /// Its name in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Close => "close",
+            Self::CloseNotify => "close-notify",
             Self::Kernel => "kernel",
         }
     }
+}
+
+/// What is for TLS alone; an empty path or name is one that is not set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Certificates (PEM) of those whose signature is trusted; not set: those that the system trusts.
+    pub ca: PathBuf,
+    /// The certificate (PEM) that is shown to a receiver that asks for one, and those between it and its CA.
+    pub certificate: PathBuf,
+    /// Its private key (PEM).
+    pub key: PathBuf,
+    /// The name that the receiver is asked for, and that its certificate has to have; not set: the host of the address.
+    pub server_name: String,
 }
 
 /// One `[[deliver]]`.
@@ -147,8 +175,10 @@ pub struct Destination {
     pub namespaces: Vec<String>,
     /// Where it begins.
     pub start: Start,
-    /// What over TCP counts as accepted.
+    /// What over TCP and TLS counts as accepted.
     pub confirm: Confirm,
+    /// Whom to trust over TLS, and as whom to appear.
+    pub tls: TlsSettings,
 }
 
 impl Default for Destination {
@@ -166,6 +196,7 @@ impl Default for Destination {
             namespaces: Vec::new(),
             start: Start::default(),
             confirm: Confirm::default(),
+            tls: TlsSettings::default(),
         }
     }
 }
@@ -180,7 +211,7 @@ impl Destination {
     pub fn format(&self) -> Format {
         let usual = match self.transport() {
             Transport::DevLog | Transport::Udp => Format::Compact,
-            Transport::Tcp | Transport::UnixStream | Transport::UnixDatagram => Format::Scc,
+            Transport::Tcp | Transport::Tls | Transport::UnixStream | Transport::UnixDatagram => Format::Scc,
         };
         self.format.unwrap_or(usual)
     }

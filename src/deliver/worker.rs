@@ -98,7 +98,7 @@ impl Worker {
             connector: Connector::new(&destination),
             backoff: Backoff::new(if local { PAUSE.0 } else { PAUSE.1 }),
             trouble: Trouble::new(progress.clone()),
-            probed: destination.transport() != Transport::Tcp,
+            probed: !destination.transport().is_connection(),
             destination,
             spool,
             stats,
@@ -138,9 +138,9 @@ impl Worker {
     }
 
     /// For the watchdog. It knows one thread of delivery, that of the destination that is always there; of the others their lag
-    /// tells.
+    /// tells. One that waits for another machine's answer, for as long as its deadlines say, does not stand still.
     fn pulse(&self, works: bool) {
-        if self.destination.name == SYSLOG {
+        if self.destination.name == SYSLOG && self.destination.transport().is_local() {
             let pulses = self.stats.pulses();
             if works { pulses.works(Stage::Syslog) } else { pulses.rests(Stage::Syslog) }
         }
@@ -334,7 +334,7 @@ impl Worker {
         let seconds = now.duration_since(since).as_secs() / 60 * 60;
         let time = if seconds == 0 { STALL.as_secs() } else { seconds };
         let hint = match (self.destination.transport(), self.destination.confirm) {
-            (Transport::Tcp, Confirm::Close) => {
+            (Transport::Tcp | Transport::Tls, Confirm::Close | Confirm::CloseNotify) => {
                 "; if it is well, it does not close a connection that ends: set confirm = \"kernel\""
             }
             _ => "",

@@ -17,6 +17,7 @@ pub mod pidfd;
 pub mod recv;
 pub mod sched;
 pub mod seccomp;
+pub mod small_file;
 pub mod sock_diag;
 pub mod sockopt;
 pub mod tty;

@@ -16,7 +16,7 @@ use super::receiver::{Arrived, Datagram, Tcp, read_all};
 use crate::common::{DEADLINE, wait_for};
 
 /// What one break may bring again: what was on its way, and the margin.
-const AGAIN_MAX: usize = 64 + 100;
+pub const AGAIN_MAX: usize = 64 + 100;
 
 fn tcp(receiver: &Tcp) -> Destination {
     destination("siem", Transport::Tcp, receiver.address())

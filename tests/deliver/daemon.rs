@@ -15,7 +15,7 @@ use crate::common::wait_for;
 use crate::require;
 
 /// A place whose spool has records already.
-fn place(extra: &str) -> std::sync::Arc<Place> {
+pub fn place(extra: &str) -> std::sync::Arc<Place> {
     let place = Place::new(extra);
     let ground = Ground::new(20);
     for entry in fs::read_dir(ground.spool()).unwrap() {
@@ -25,7 +25,7 @@ fn place(extra: &str) -> std::sync::Arc<Place> {
     place
 }
 
-fn destination(daemon: &Daemon, name: &str) -> Value {
+pub fn destination(daemon: &Daemon, name: &str) -> Value {
     let status = daemon.status();
     let list = status["deliver"].as_array().unwrap().clone();
     list.into_iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name} in {status}"))

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tetherd::deliver::format::Format;
-use tetherd::deliver::settings::{Destination, Transport};
+use tetherd::deliver::settings::{Confirm, Destination, TlsSettings, Transport};
 
+use super::certificates::{Authority, file};
 use super::ground::{Ground, destination};
 use crate::common::syslogd::{Program, Syslogd};
 use crate::common::{DEADLINE, skip, wait_at_most};
@@ -26,9 +27,12 @@ const AGAIN_MAX: usize = 64 + 100;
 enum Way {
     Socket,
     Tcp,
+    /// With the shipped configuration of the receiver, which asks for a certificate of ours.
+    Tls,
 }
 
 struct Receiver {
+    program: Program,
     daemon: Syslogd,
     way: Way,
     port: u16,
@@ -41,11 +45,12 @@ impl Receiver {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let at = |name: &str| daemon.path(name).display().to_string();
         let text = match program {
+            _ if way == Way::Tls => over_tls(program, &daemon, port),
             Program::Rsyslog => rsyslog(way, port, &at("log"), &at("out"), &at("")),
             Program::SyslogNg => syslog_ng(way, port, &at("log"), &at("out")),
         };
         std::fs::write(daemon.path("conf"), text).unwrap();
-        let mut receiver = Self { daemon, way, port };
+        let mut receiver = Self { program, daemon, way, port };
         receiver.start();
         receiver
     }
@@ -54,7 +59,7 @@ impl Receiver {
         let (way, port) = (self.way, self.port);
         self.daemon.start(|directory: &Path| match way {
             Way::Socket => UnixDatagram::unbound().unwrap().connect(directory.join("log")).ok(),
-            Way::Tcp => TcpStream::connect(("127.0.0.1", port)).ok().map(drop),
+            Way::Tcp | Way::Tls => TcpStream::connect(("127.0.0.1", port)).ok().map(drop),
         });
     }
 
@@ -65,6 +70,20 @@ impl Receiver {
                 ..destination("local", Transport::DevLog, self.daemon.path("log").to_str().unwrap())
             },
             Way::Tcp => destination("siem", Transport::Tcp, &format!("localhost:{}", self.port)),
+            Way::Tls => Destination {
+                tls: TlsSettings {
+                    ca: self.daemon.path("ca.pem"),
+                    certificate: self.daemon.path("node.pem"),
+                    key: self.daemon.path("node.key"),
+                    server_name: "collector.example".into(),
+                },
+                // rsyslog does not say its end in TLS.
+                confirm: match self.program {
+                    Program::Rsyslog => Confirm::Close,
+                    Program::SyslogNg => Confirm::CloseNotify,
+                },
+                ..destination("siem", Transport::Tls, &format!("localhost:{}", self.port))
+            },
         }
     }
 
@@ -79,12 +98,53 @@ impl Receiver {
     }
 }
 
+/// The shipped configuration, but for where it listens and where its files are; and those.
+fn over_tls(program: Program, daemon: &Syslogd, port: u16) -> String {
+    let authority = Authority::new("a site's CA");
+    let (own, node) =
+        (authority.issue(&["collector.example"], |_| {}), authority.issue(&["node-7.nodes.example"], |_| {}));
+    for (name, text) in [
+        ("ca.pem", &authority.pem),
+        ("cert.pem", &own.pem),
+        ("key.pem", &own.key),
+        ("node.pem", &node.pem),
+        ("node.key", &node.key),
+    ] {
+        file(daemon.path("").as_path(), name, text, 0o600);
+    }
+    let (name, directory, before, listens) = match program {
+        Program::Rsyslog => (
+            "rsyslog-receiver-tls.conf",
+            "/etc/rsyslog.d/tls",
+            format!("global(workDirectory=\"{}\")\n", daemon.path("").display()),
+            ("port=\"6514\"", format!("address=\"127.0.0.1\" port=\"{port}\"")),
+        ),
+        Program::SyslogNg => (
+            "syslog-ng-receiver-tls.conf",
+            "/etc/syslog-ng/tls",
+            String::new(),
+            ("ip(0.0.0.0) port(6514)", format!("ip(127.0.0.1) port({port})")),
+        ),
+    };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/forwarders").join(name);
+    let mut text = before + &std::fs::read_to_string(path).unwrap();
+    for (from, to) in [
+        listens,
+        (directory, daemon.path("").display().to_string()),
+        ("/var/log/tetherd.jsonl", daemon.path("out").display().to_string()),
+    ] {
+        assert!(text.contains(from), "{name} has no {from}");
+        text = text.replace(from, &to);
+    }
+    text
+}
+
 fn rsyslog(way: Way, port: u16, socket: &str, out: &str, directory: &str) -> String {
     let (module, input) = match way {
         Way::Socket => {
             ("imuxsock\" SysSock.Use=\"off", format!("imuxsock\" Socket=\"{socket}\" RateLimit.Interval=\"0"))
         }
-        Way::Tcp => ("imtcp", format!("imtcp\" Address=\"127.0.0.1\" Port=\"{port}")),
+        Way::Tcp | Way::Tls => ("imtcp", format!("imtcp\" Address=\"127.0.0.1\" Port=\"{port}")),
     };
     format!(
         r#"global(workDirectory="{directory}" maxMessageSize="64k")
@@ -101,7 +161,7 @@ action(type="omfile" File="{out}" template="line")
 fn syslog_ng(way: Way, port: u16, socket: &str, out: &str) -> String {
     let source = match way {
         Way::Socket => format!("unix-dgram(\"{socket}\")"),
-        Way::Tcp => format!("syslog(ip(127.0.0.1) port({port}) transport(tcp) max-connections(100))"),
+        Way::Tcp | Way::Tls => format!("syslog(ip(127.0.0.1) port({port}) transport(tcp) max-connections(100))"),
     };
     format!(
         r#"@version: 3.35
@@ -162,6 +222,14 @@ fn rsyslog_by_tcp() {
 }
 
 #[test]
+fn rsyslog_by_tls() {
+    if !Path::new("/usr/lib/x86_64-linux-gnu/rsyslog/lmnsd_gtls.so").exists() {
+        return skip("rsyslog-gnutls");
+    }
+    survives(Program::Rsyslog, Way::Tls);
+}
+
+#[test]
 fn syslog_ng_by_socket() {
     survives(Program::SyslogNg, Way::Socket);
 }
@@ -169,4 +237,9 @@ fn syslog_ng_by_socket() {
 #[test]
 fn syslog_ng_by_tcp() {
     survives(Program::SyslogNg, Way::Tcp);
+}
+
+#[test]
+fn syslog_ng_by_tls() {
+    survives(Program::SyslogNg, Way::Tls);
 }

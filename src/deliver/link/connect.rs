@@ -16,8 +16,11 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockop
 use crate::deliver::link::datagram::{Local, Udp};
 use crate::deliver::link::resolve::Resolver;
 use crate::deliver::link::stream::{Framing, Stream};
+use crate::deliver::link::tls::Tls;
 use crate::deliver::link::{Link, wait_for};
 use crate::deliver::settings::{Confirm, Destination, Transport, host_and_port};
+use crate::deliver::tls::Client;
+use crate::deliver::tls::why::Own;
 
 /// How long one address is tried.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -41,6 +44,8 @@ pub enum Connector {
     Udp(Resolver),
     /// Over TCP.
     Tcp(Resolver, Confirm),
+    /// Over TLS.
+    Tls(Resolver, Client, Confirm),
     /// There is no such address.
     Nowhere(&'static str),
 }
@@ -60,6 +65,10 @@ impl Connector {
             (Transport::UnixDatagram, _) => Self::UnixDatagram(path()),
             (Transport::Udp, Ok(resolver)) => Self::Udp(resolver),
             (Transport::Tcp, Ok(resolver)) => Self::Tcp(resolver, destination.confirm),
+            (Transport::Tls, Ok(resolver)) => match Client::new(destination) {
+                Ok(client) => Self::Tls(resolver, client, destination.confirm),
+                Err(what) => Self::Nowhere(what),
+            },
             (_, Err(what)) => Self::Nowhere(what),
         }
     }
@@ -96,12 +105,25 @@ impl Connector {
                     Ok(tcp(address, stop)?.map(|stream| Box::new(link(stream)) as Box<dyn Link>))
                 })
             }
+            Self::Tls(resolver, client, confirm) => {
+                // Before the receiver is asked for: without them there is nothing to ask it.
+                client.refresh()?;
+                let Some(addresses) = resolver.addresses(stop)? else { return Ok(None) };
+                first(&addresses, |address| {
+                    let Some(socket) = tcp(address, stop)? else { return Ok(None) };
+                    let own = Own { trusts: client.trusts(), has_certificate: client.has_certificate() };
+                    let session = Tls::handshake(socket, client.session()?, *confirm, own, stop)?;
+                    let link = |session| Stream::new(session, Framing::OctetCounting, *confirm);
+                    Ok(session.map(|session| Box::new(link(session)) as Box<dyn Link>))
+                })
+            }
             Self::Nowhere(what) => Err(io::Error::new(io::ErrorKind::InvalidInput, *what)),
         }
     }
 }
 
-/// The first address that answers.
+/// The first address that answers. Where none does, what was wrong with one that was reached says more than that another was
+/// not.
 fn first<T>(
     addresses: &[SocketAddr],
     mut connect: impl FnMut(SocketAddr) -> io::Result<Option<T>>,
@@ -109,7 +131,8 @@ fn first<T>(
     let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in addresses {
         match connect(*address) {
-            Err(error) => failed = error,
+            Err(error) if failed.kind() != io::ErrorKind::InvalidData => failed = error,
+            Err(_) => {}
             connected => return connected,
         }
     }

@@ -7,6 +7,7 @@ pub mod connect;
 pub mod datagram;
 pub mod resolve;
 pub mod stream;
+pub mod tls;
 
 use std::fmt::Debug;
 use std::io;

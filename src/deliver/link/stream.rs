@@ -1,12 +1,13 @@
 //! Messages on a stream.
 //!
 //! Owns: telling messages apart, bytes that the kernel has not taken yet, the end of a connection, and what counts as
-//! accepted. Must not own: making the connection (`connect`), encryption.
+//! accepted. Must not own: making the connection (`connect`), encryption (`tls`).
 //!
 //! TCP has no acknowledgement by the receiving process. But a process that reads the end of a stream has read all that
 //! stands before it, and every syslog receiver then closes its side; a kernel that still holds bytes that nobody has
 //! read answers with a reset in place of that. So a connection that we end, and that the receiver then ends in order, is
-//! the acknowledgement ([`Confirm::Close`]).
+//! the acknowledgement ([`Confirm::Close`]), once its kernel has acknowledged all of it: one that ends by itself may close
+//! while something is still on its way.
 //!
 //! Over a UNIX socket the kernel tells what the receiving process has read.
 
@@ -18,6 +19,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
+use rustix::net::sockopt;
 
 use crate::deliver::link::{Answer, Given, Link, is_full, wait_for};
 use crate::deliver::settings::Confirm;
@@ -26,7 +28,7 @@ use crate::sys::sockopt::{last_acknowledged_ms, outstanding};
 /// How long the far end's kernel may acknowledge nothing while there is something to acknowledge.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Most that a receiver, which has nothing to say, may say before it is taken for something else.
-const SAID_MAX: usize = 1 << 20;
+pub(super) const SAID_MAX: usize = 1 << 20;
 /// Bytes read of it at a time, and how many times.
 const READ: (usize, usize) = (4096, 16);
 
@@ -69,6 +71,8 @@ pub struct Stream<P> {
     /// What the pipe has not taken yet.
     rest: Vec<u8>,
     finished: bool,
+    /// The receiver has closed its side.
+    ended: bool,
     said: usize,
     /// Since when the far end has had something to acknowledge.
     waiting: Option<Instant>,
@@ -77,7 +81,7 @@ pub struct Stream<P> {
 impl<P: Pipe> Stream<P> {
     /// On a non-blocking connection.
     pub fn new(pipe: P, framing: Framing, confirm: Confirm) -> Self {
-        Self { pipe, framing, confirm, rest: Vec::new(), finished: false, said: 0, waiting: None }
+        Self { pipe, framing, confirm, rest: Vec::new(), finished: false, ended: false, said: 0, waiting: None }
     }
 
     /// Hands over what is left; whether that was all.
@@ -107,8 +111,7 @@ impl<P: Pipe> Stream<P> {
                 Err(error) => return Err(error),
             }
             if self.said > SAID_MAX {
-                let what = "it sends data, as no syslog receiver does: is it the right port?";
-                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+                return Err(talks());
             }
         }
         Ok(false)
@@ -149,18 +152,21 @@ impl<P: Pipe> Link for Stream<P> {
 
     fn answer(&mut self, end: bool) -> io::Result<Answer> {
         let pushed = self.push()?;
+        self.ended = self.listen()?;
+        if self.ended && !(self.finished && pushed) {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed the connection"));
+        }
         // Asked before it is known that the connection still stands: what a broken one holds counts as nothing.
         let left = outstanding(self.pipe.socket())?;
-        if self.listen()? {
-            return match self.finished && pushed {
-                true => Ok(Answer::Ended),
-                false => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed the connection")),
-            };
+        sockopt::socket_error(self.pipe.socket())??;
+        // A receiver may have closed before the last of it came in. Its kernel then acknowledges no more, and resets.
+        if self.ended && left == 0 {
+            return Ok(Answer::Ended);
         }
         self.is_alive(left)?;
         match self.confirm {
             Confirm::Kernel if pushed && left == 0 => return Ok(Answer::Accepted),
-            Confirm::Close if end && pushed && !self.finished => {
+            Confirm::Close | Confirm::CloseNotify if end && pushed && !self.finished => {
                 self.pipe.finish()?;
                 self.finished = true;
             }
@@ -174,10 +180,20 @@ impl<P: Pipe> Link for Stream<P> {
     }
 
     fn wait(&self, room: bool, most: Duration) {
+        if self.ended {
+            // What it acknowledges makes nothing ready.
+            return std::thread::sleep(most);
+        }
         let events =
             if room || !self.rest.is_empty() { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
         wait_for(self.pipe.socket(), events, most);
     }
+}
+
+/// The receiver has said more than [`SAID_MAX`].
+pub(super) fn talks() -> io::Error {
+    let what = "it sends data, as no syslog receiver does: is it the right port?";
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 /// A socket that carries bytes as they are.

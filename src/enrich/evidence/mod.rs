@@ -35,6 +35,7 @@ pub(super) use script::Script;
 pub use settings::EvidenceSettings;
 
 use super::namespaces::{self, Inodes};
+use super::status::LATE;
 
 /// How many processes' facts are remembered.
 const CACHE: usize = 128;
@@ -150,10 +151,10 @@ impl Evidence {
             match self.work.answer(deadline) {
                 Some(Answer::Done(done, facts)) => self.known.put(done, Ok(Arc::new(facts))),
                 Some(Answer::Hung(hung)) => self.known.put(hung, Err("reading its files hung")),
-                None => return Err("not ready in time"),
+                None => return Err(LATE),
             }
         }
-        self.known.peek(&id).cloned().unwrap_or(Err("not ready in time"))
+        self.known.peek(&id).cloned().unwrap_or(Err(LATE))
     }
 }
 

@@ -179,7 +179,7 @@ impl Enricher {
         for look in record::timeline(detection) {
             self.digests.ask(look);
         }
-        self.evidence.ask(subject, detection.tether.socket.inode);
+        self.evidence.ask(subject, &detection.tether);
         self.users.ask(subject);
         if let Some(copies) = &mut self.copies {
             copies.ask(subject);

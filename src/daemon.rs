@@ -29,6 +29,7 @@ pub mod scan;
 pub mod screen;
 pub mod service;
 pub mod status;
+pub mod unfinished;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ use crate::engine::program::Catalog;
 use crate::engine::program::in_force::InForce;
 use crate::engine::{Engine, Place};
 use crate::enrich::settings::CriSockets;
-use crate::enrich::{self, Containers, Enricher};
+use crate::enrich::{self, Enricher};
 use crate::host::live::LiveHost;
 use crate::model::clock::SECOND;
 use crate::sensor::held::HeldLooks;
@@ -127,6 +128,7 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     observe_as(enricher.node_name(), enricher.resource());
     enricher.keep_copies_in(&config.spool.directory);
     enricher.remember(leftovers.values());
+    let host = LiveHost::new().with_containers(enricher.containers());
     let board = Arc::new(Board::new(&config, &boot_id, enricher.node_name(), stats.clone()));
 
     board.set_rules(rules.clone());
@@ -194,7 +196,6 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
         board: board.clone(),
         sensor: lookout.shared_slot(),
     };
-    let host = LiveHost::new().with_containers(Containers::new(&config.enrich));
     work_in.give(Work::Own(Box::new(journal::started(&board, &before, clock::now()))));
     let engine_thread =
         engine_thread::spawn(engine, host, stats.clone(), engine_wires).map_err(DaemonError::Thread)?;

@@ -73,11 +73,16 @@ pub enum Count {
     Reloads,
     /// Configuration reloads that were refused.
     ReloadsRefused,
+    /// Containers whose runtime's files were looked for: each once, for records and rules together, and again where
+    /// something was missing.
+    ContainerLookups,
+    /// Containers that a runtime's socket was asked for.
+    ContainerQuestions,
 }
 
 impl Count {
     /// All of them, in the order of the counters.
-    pub const ALL: [Count; 30] = [
+    pub const ALL: [Count; 32] = [
         Count::Execs,
         Count::Forks,
         Count::Exits,
@@ -108,6 +113,8 @@ impl Count {
         Count::ProgramsIgnored,
         Count::Reloads,
         Count::ReloadsRefused,
+        Count::ContainerLookups,
+        Count::ContainerQuestions,
     ];
 
     /// Its name in status and metrics.
@@ -143,6 +150,8 @@ impl Count {
             Self::ProgramsIgnored => "programs_ignored",
             Self::Reloads => "reloads",
             Self::ReloadsRefused => "reloads_refused",
+            Self::ContainerLookups => "container_lookups",
+            Self::ContainerQuestions => "container_questions",
         }
     }
 }

@@ -45,8 +45,14 @@ mod home;
 mod image;
 #[path = "containers/impostors.rs"]
 mod impostors;
+#[path = "containers/later_names.rs"]
+mod later_names;
 #[path = "containers/names.rs"]
 mod names;
+#[path = "containers/oci.rs"]
+mod oci;
+#[path = "containers/oci_attacks.rs"]
+mod oci_attacks;
 #[path = "containers/podman.rs"]
 mod podman;
 #[path = "containers/podman_attacks.rs"]

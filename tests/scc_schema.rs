@@ -403,7 +403,9 @@ fn every_line_is_the_apis_and_the_schemas() {
     if let Some(last) = records.last_mut() {
         // Not in this process's own network namespace, and not without a security module.
         let peers = json!({"peers": [{"protocol": "TCP", "peer": "192.0.2.1:443", "local": "10.0.0.2:4"}], "more": false});
-        last.finding.source_properties.insert(property::NETWORK_PEERS.into(), peers);
+        last.finding.source_properties.insert(property::NETWORK_PEERS.into(), peers.clone());
+        // Nor relayed.
+        last.finding.source_properties.insert(property::RELAY_PEERS.into(), peers);
         // Of a cloud, whose metadata server is asked in the module's own tests.
         let cloud =
             json!({"provider": "gce", "project": "p", "location": "l", "instance": "i", "cluster": "c"});

@@ -207,7 +207,7 @@ pub const KEYS: &[Key] = &[
     ),
     key!(
         "enrich.cri",
-        "sockets that container runtimes are asked on for labels of pods and the like: off, auto (where each runtime has its own), or a path",
+        "sockets that container runtimes are asked on for labels of pods, images of ctr and the like: off, auto (where each runtime has its own), or a path",
         "\"off\", \"auto\", or an absolute path of at most 107 bytes",
         cri,
         cri_shown,
@@ -247,7 +247,7 @@ pub const KEYS: &[Key] = &[
     ),
     key!(
         "enrich.network_peers_max",
-        "most other peers of a container's network namespace that are shown; 0: they are not asked for",
+        "most other peers of a container's network namespace, and of a relay, that are shown; 0: they are not asked for",
         "0 to 64",
         number!(0..=64, usize),
         shown,

@@ -16,9 +16,11 @@ use crate::daemon::queue::{Batch, Taker, Taking, Work};
 use crate::daemon::restore::{Leftovers, ended};
 use crate::daemon::screen::Screen;
 use crate::daemon::status::Board;
+use crate::daemon::unfinished::Unfinished;
 use crate::deliver::News;
 use crate::enrich::Enricher;
-use crate::model::detection::State;
+use crate::model::clock::Moment;
+use crate::model::detection::{Detection, State};
 use crate::model::finding::{CATEGORY_LOSS, LINE_MAX, Record, property};
 use crate::model::loss::Loss;
 use crate::spool::level::Level;
@@ -56,6 +58,7 @@ pub struct RecordThread {
 #[derive(Debug, Default)]
 struct Course {
     leftovers: Leftovers,
+    unfinished: Unfinished<Box<Detection>>,
     pressure: Pressure,
     /// Numbered, and not yet durable: the writer keeps them and writes them before all others.
     waiting: Vec<Record>,
@@ -81,7 +84,10 @@ impl RecordThread {
                 let batch = self.take(&work, &course);
                 self.stats.pulses().works(Stage::Record);
                 let mut records: Vec<Record> = Vec::new();
-                let later = self.turn_all(batch.work, batch.hurry, &mut course.leftovers, &mut records);
+                let mut later = self.turn_all(batch.work, batch.hurry, &mut course, &mut records);
+                if !batch.hurry && !batch.over && !course.troubled {
+                    later += self.finish_records(&mut course.unfinished, &mut records);
+                }
                 self.stats.pulses().works(Stage::Record);
                 records.extend(self.told(&mut course.pressure));
                 let mut stored = self.store(&mut course, records, later, &screen);
@@ -111,7 +117,9 @@ impl RecordThread {
         }
         let spare = self.allowance.is_left(clock::now().mono_ns) && self.writer.level() < Level::Emergency;
         let taking = if spare { Taking::Everything } else { Taking::FirstAndLast };
-        let wait = TEND.min(Duration::from_nanos(self.heartbeat.wait_ns(clock::now())));
+        let now = clock::now();
+        let due_ns = course.unfinished.next_ns().map_or(u64::MAX, |due| due.saturating_sub(now.mono_ns));
+        let wait = TEND.min(Duration::from_nanos(due_ns.min(self.heartbeat.wait_ns(now))));
         work.take(BATCH_MAX, taking, Some(Instant::now() + wait))
     }
 
@@ -120,7 +128,7 @@ impl RecordThread {
         &mut self,
         work: Vec<(Work, bool)>,
         hurry: bool,
-        leftovers: &mut Leftovers,
+        course: &mut Course,
         records: &mut Vec<Record>,
     ) -> usize {
         let mut count = 0;
@@ -129,23 +137,55 @@ impl RecordThread {
             match work {
                 Work::Detection(detection) => {
                     count += usize::from(later && detection.state == State::Active);
-                    leftovers.remove(&detection.id);
+                    course.leftovers.remove(&detection.id);
                     self.enricher.hurry(hurry);
-                    let mut record = self.enricher.record(&detection, now);
-                    let again = self.enricher.relate(&mut record, now);
-                    records.push(record);
-                    // The new record names them in any case.
-                    if !hurry && self.writer.level() < Level::Emergency {
-                        records.extend(again);
+                    let record = self.enricher.record(&detection, now);
+                    if self.enricher.awaits() && detection.excused_by.is_none() {
+                        course.unfinished.note(detection.id, detection, &record, now);
+                    } else {
+                        course.unfinished.forget(detection.id);
                     }
+                    self.relate(record, hurry, now, records);
                 }
                 // By now every incident that goes on has been detected again: the rest has ended.
-                Work::Unclaimed(_) => records.extend(leftovers.drain().map(|(_, record)| ended(record, now))),
+                Work::Unclaimed(_) => {
+                    records.extend(course.leftovers.drain().map(|(_, record)| ended(record, now)));
+                }
                 Work::Losses(losses) => records.push(self.loss_record(&losses)),
                 Work::Own(record) => records.push(*record),
             }
         }
         count
+    }
+
+    /// Makes records again that lacked something; how many of them now say more, and are written.
+    fn finish_records(
+        &mut self,
+        unfinished: &mut Unfinished<Box<Detection>>,
+        records: &mut Vec<Record>,
+    ) -> usize {
+        let mut count = 0;
+        let now = clock::now();
+        self.enricher.hurry(false);
+        while let Some((id, detection)) = unfinished.due(now) {
+            let record = self.enricher.record(&detection, now);
+            let spare = self.allowance.is_left(now.mono_ns) && self.writer.level() < Level::Emergency;
+            if spare && unfinished.again(id, &record, self.enricher.awaits()) {
+                count += 1;
+                self.relate(record, false, now, records);
+            }
+        }
+        count
+    }
+
+    /// Links a record with those that are related, whose records follow it.
+    fn relate(&mut self, mut record: Record, hurry: bool, now: Moment, records: &mut Vec<Record>) {
+        let again = self.enricher.relate(&mut record, now);
+        records.push(record);
+        // The new record names them in any case.
+        if !hurry && self.writer.level() < Level::Emergency {
+            records.extend(again);
+        }
     }
 
     fn loss_record(&self, losses: &[(Loss, u64)]) -> Record {
@@ -229,6 +269,9 @@ impl RecordThread {
         let (first, later) = work.len();
         let waiting = self.writer.usage().waiting + first as u64;
         self.board.set_pressure(self.writer.level(), waiting, later as u64);
+        let asked = self.enricher.asked();
+        self.stats.set(Count::ContainerLookups, asked.files);
+        self.stats.set(Count::ContainerQuestions, asked.sockets);
     }
 
     /// At the end: the last checkpoint. What could not be stored is lost.

@@ -11,7 +11,7 @@ use crate::daemon::judge::{Judge, Judged};
 use crate::daemon::lookout::host_mount_namespace;
 use crate::daemon::{load_rules, oplog};
 use crate::engine::{Engine, Place};
-use crate::enrich::{self, Containers, Enricher};
+use crate::enrich::{self, Enricher};
 use crate::host::live::LiveHost;
 use crate::model::event::Event;
 use crate::model::finding::Record;
@@ -39,7 +39,7 @@ pub fn scan(config: &Config) -> Result<ScanReport, DaemonError> {
     let mut enricher = Enricher::new(config.enrich.clone(), boot_id.clone());
     let place = Place { boot_id, mount_namespace: host_mount_namespace() };
     let mut engine = Engine::new(config.engine.clone(), place, rules.clone(), Vec::new());
-    let host = LiveHost::new().with_containers(Containers::new(&config.enrich));
+    let host = LiveHost::new().with_containers(enricher.containers());
     let stats = Arc::new(Stats::default());
     let judge = Judge::new(config, stats.clone());
     let mut newest = BTreeMap::new();

@@ -49,6 +49,11 @@ impl ContainerIdentity {
         let own = parts.find(|part| !above(part));
         self.outer.is_empty() && own.is_some_and(|part| part.contains(self.id.as_str()))
     }
+
+    /// Whether nothing but containerd's own database has what is known of it: of `ctr` and nerdctl.
+    pub(super) fn is_in_database(&self) -> bool {
+        self.runtime == "nerdctl" || self.runtime == "containerd" && !is_long_id(self.id.as_str())
+    }
 }
 
 /// The container that the bytes of `/proc/PID/cgroup` name. `isolated`: the process's namespaces are not the host's;

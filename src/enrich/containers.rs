@@ -1,16 +1,16 @@
 //! What allow rules may know of containers.
 //!
-//! Owns: answering the engine, from the same sources as the records, with a cache and threads of its own, which start when
-//! the first rule asks. Only what cannot have been chosen by anybody in the container, nor by another user, is told: the
-//! cgroup's path has to be one that only root makes, and what is in a user's home is not asked. Must not own: rules.
+//! Owns: answering the engine, from the answers that the records have too: what one of both has asked for, the other need
+//! not ask for again. Only what cannot have been chosen by anybody in the container, nor by another user, is told: the
+//! cgroup's path has to be one that only root makes, for such a path no user's home is read, and what a pod's token claims
+//! is left out. Must not own: rules, asking (`metadata`).
 
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::EnrichSettings;
 use super::container::identify;
-use super::metadata::{MetadataSettings, Runtimes};
+use super::metadata::Runtimes;
 use crate::host;
 use crate::model::contained::{Contained, ContainerFacts};
 use crate::model::look::Look;
@@ -18,21 +18,18 @@ use crate::model::look::Look;
 /// What is known of the machine's containers.
 #[derive(Debug)]
 pub struct Containers {
-    runtimes: RefCell<Runtimes>,
+    runtimes: Runtimes,
     wait: Duration,
 }
 
 impl Containers {
-    /// Answers wait as long as a record does.
-    pub fn new(settings: &EnrichSettings) -> Self {
-        Self::waiting(settings, Duration::from_millis(settings.digest_wait_ms))
+    pub(super) fn sharing(runtimes: Runtimes, wait: Duration) -> Self {
+        Self { runtimes, wait }
     }
 
-    /// Answers wait for `wait` at most.
+    /// For somebody who makes no records. Answers wait for `wait` at most.
     pub fn waiting(settings: &EnrichSettings, wait: Duration) -> Self {
-        // A token names whatever its maker wrote into the volume: no rule rests on that.
-        let metadata = MetadataSettings { rootless: false, kubelet: Vec::new(), ..settings.metadata.clone() };
-        Self { runtimes: RefCell::new(Runtimes::new(metadata)), wait }
+        Self::sharing(Runtimes::new(settings.metadata.clone()), wait)
     }
 }
 
@@ -42,10 +39,9 @@ impl host::Containers for Containers {
         let Some(container) = identify(&look.cgroup, false).filter(|found| found.is_believed()) else {
             return Contained::Untold;
         };
-        let mut runtimes = self.runtimes.borrow_mut();
-        runtimes.ask(&container);
+        self.runtimes.ask(&container);
         let until = Instant::now() + if wait { self.wait } else { Duration::ZERO };
-        let told = runtimes.wait(&container, until);
+        let told = self.runtimes.wait(&container, until);
         let known = &told.metadata;
         let other_pod = container.pod_uid.as_ref().zip(known.pod_uid.as_ref()).is_some_and(|(a, b)| a != b);
         if other_pod {
@@ -63,11 +59,14 @@ impl host::Containers for Containers {
 
 #[cfg(test)]
 mod tests {
+    use super::super::metadata::MetadataSettings;
     use super::*;
     use crate::host::Containers as _;
     use crate::model::clock::Moment;
     use crate::model::ids::ProcessKey;
     use crate::model::look::{Cause, Observation};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     const ID: &str = "73bfe475650de66df8e2affdc98d440dcbe84f8df83b6f75a68a82eb7026136a";
     const OTHER: &str = "11bfe475650de66df8e2affdc98d440dcbe84f8df83b6f75a68a82eb7026136a";
@@ -144,5 +143,31 @@ mod tests {
         let containers = containers(root.path(), &UID.replace('6', "7"));
         let path = format!("/kubepods/besteffort/pod{UID}/{ID}");
         assert_eq!(containers.contained(&look(&path), true), Contained::Untold);
+    }
+
+    /// A token is whatever its maker wrote into the pod's volume: it is shown, and no rule rests on it.
+    #[test]
+    fn what_a_token_claims() {
+        let root = tempfile::tempdir().unwrap();
+        let path = format!("/kubepods/besteffort/pod{UID}/{ID}");
+        let own = root.path().join(format!("pods/{UID}/volumes/kubernetes.io~secret/default-token-x"));
+        std::fs::create_dir_all(&own).unwrap();
+        let claims = r#"{"kubernetes.io/serviceaccount/namespace":"debug",
+            "kubernetes.io/serviceaccount/service-account.name":"front"}"#;
+        std::fs::write(own.join("token"), format!("x.{}.x", URL_SAFE_NO_PAD.encode(claims))).unwrap();
+        let metadata = MetadataSettings {
+            containerd: Vec::new(),
+            kubelet: vec![root.path().display().to_string()],
+            pod_logs: String::new(),
+            ..MetadataSettings::default()
+        };
+        let settings = EnrichSettings { metadata, ..EnrichSettings::default() };
+        let containers = Containers::waiting(&settings, Duration::from_secs(30));
+        let Contained::Known(facts) = containers.contained(&look(&path), true) else { panic!("{path}") };
+        assert_eq!((&facts.namespace, &facts.image), (&None, &None));
+        let container = identify(&look(&path).cgroup, false).unwrap();
+        let known = containers.runtimes.wait(&container, Instant::now()).metadata;
+        assert_eq!(known.account.as_ref().unwrap().name, "front");
+        assert_eq!(known.with_claims().pod_namespace.as_deref(), Some("debug"));
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
+use super::status::LATE;
 use crate::host::background::{Answer, Background, HUNG_MAX, Job, Refusal, STUCK};
 use crate::host::lru::Lru;
 use crate::host::program_file::{reopen, still_the_same};
@@ -120,7 +121,7 @@ impl Digests {
         match self.known.peek(&file) {
             Some(outcome) => outcome.as_ref().map_err(|why| *why),
             None if exe.handle.is_none() => Err("the program could not be opened"),
-            None => Err("not ready in time"),
+            None => Err(LATE),
         }
     }
 }

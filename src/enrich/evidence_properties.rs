@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::model::finding::{File, property};
 use crate::model::look::Look;
 
-use super::evidence::{Environment, Facts, Later, Script};
+use super::evidence::{Environment, Facts, Later, Peers, Script};
 use super::namespaces::Inodes;
 use super::privileges::{capabilities, seccomp};
 use super::process::{PATH_MAX, bounded, command_line};
@@ -99,14 +99,16 @@ fn gathered(map: &mut Map, facts: &Facts) {
             }),
         );
     }
-    if let Some(Ok(peers)) = &facts.peers {
-        let list: Vec<Value> = peers
-            .list
-            .iter()
-            .map(|(protocol, peer, local)| json!({ "protocol": protocol, "peer": peer, "local": local }))
-            .collect();
-        map.set(property::NETWORK_PEERS, json!({ "peers": list, "more": peers.more }));
+    for (name, peers) in [(property::NETWORK_PEERS, &facts.peers), (property::RELAY_PEERS, &facts.relay)] {
+        if let Some(Ok(peers)) = peers {
+            map.set(name, peers_value(peers));
+        }
     }
+}
+
+fn peers_value(peers: &Peers) -> Value {
+    let one = |(protocol, peer, local): &(&str, String, String)| json!({ "protocol": protocol, "peer": peer, "local": local });
+    json!({ "peers": peers.list.iter().map(one).collect::<Vec<Value>>(), "more": peers.more })
 }
 
 fn environment_value(environment: &Environment) -> Value {
@@ -175,6 +177,7 @@ pub(super) fn note_missing(status: &mut Status, context: &Context<'_>) {
         ("executable's origin", facts.origin.as_ref().err()),
         ("script's SHA-256", facts.script.as_ref().and_then(|script| script.as_ref().err())),
         ("network peers", facts.peers.as_ref().and_then(|peers| peers.as_ref().err())),
+        ("relay's peers", facts.relay.as_ref().and_then(|peers| peers.as_ref().err())),
     ] {
         if let Some(why) = why {
             status.miss(what, why);

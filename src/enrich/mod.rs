@@ -51,7 +51,9 @@ pub use containers::Containers;
 use digest::Digests;
 use evidence::{Copied, Copies, Evidence, Facts, Known};
 pub use evidence::{Environment, EvidenceSettings, shown_environment};
-pub use metadata::MetadataSettings;
+#[doc(hidden)]
+pub use metadata::texts_of_answer;
+pub use metadata::{Asked, MetadataSettings};
 use metadata::{Known as Told, Metadata, Runtimes};
 use node::Node;
 use related::Related;
@@ -66,6 +68,7 @@ pub struct Enricher {
     host: Namespaces,
     wait: Duration,
     hurries: bool,
+    awaits: bool,
     digests: Digests,
     users: Users,
     runtimes: Runtimes,
@@ -114,6 +117,7 @@ impl Enricher {
             host,
             wait: Duration::from_millis(settings.digest_wait_ms),
             hurries: false,
+            awaits: false,
             digests: Digests::new(settings.digest, settings.digest_max_bytes),
             users: Users::new(host.mnt),
             runtimes: Runtimes::new(settings.metadata.clone()),
@@ -135,6 +139,16 @@ impl Enricher {
     /// Copies of executables go below this spool, if they are switched on.
     pub fn keep_copies_in(&mut self, spool: &Path) {
         self.copies = self.settings.copy.then(|| Copies::new(self.settings.clone(), spool));
+    }
+
+    /// What allow rules may know of containers: from the same answers as the records, so that each is asked for once.
+    pub fn containers(&self) -> Containers {
+        Containers::sharing(self.runtimes.clone(), self.wait)
+    }
+
+    /// How often runtimes were asked.
+    pub fn asked(&self) -> Asked {
+        self.runtimes.asked()
     }
 
     /// Takes up the findings of an earlier run that may be related to new ones.
@@ -165,7 +179,7 @@ impl Enricher {
         for look in record::timeline(detection) {
             self.digests.ask(look);
         }
-        self.evidence.ask(subject, detection.tether.socket.inode);
+        self.evidence.ask(subject, &detection.tether);
         self.users.ask(subject);
         if let Some(copies) = &mut self.copies {
             copies.ask(subject);
@@ -184,8 +198,8 @@ impl Enricher {
         };
         if let Some(container) = &place.container {
             let told = self.runtimes.wait(container, deadline);
-            untold(&mut status, &told);
-            place.metadata = told.metadata;
+            untold(&mut status, &told, container);
+            place.metadata = Arc::new(told.metadata.with_claims());
         }
         let facts = self.evidence.wait(subject, deadline);
         let copy = self.copies.as_mut().map(|copies| copies.wait(subject, deadline));
@@ -202,7 +216,14 @@ impl Enricher {
             digests: &self.digests,
             status,
         };
-        record::build(context)
+        let (record, awaits) = record::build(context);
+        self.awaits = awaits;
+        record
+    }
+
+    /// Whether the record that was made last lacks something that may be known in a moment.
+    pub fn awaits(&self) -> bool {
+        self.awaits
     }
 
     /// The node's name (`VM_Instance_Name`).
@@ -226,9 +247,15 @@ impl Enricher {
 }
 
 /// What the runtime and the kubelet do not say of a container.
-fn untold(status: &mut Status, told: &Told) {
+fn untold(status: &mut Status, told: &Told, container: &ContainerIdentity) {
     let known = &told.metadata;
-    let why = told.files.err().unwrap_or("the runtime's files do not say");
+    let why = match told.files {
+        _ if container.is_in_database() => {
+            "containerd has it in its database alone, and is asked for it where [enrich] cri is set"
+        }
+        Ok(()) => "the runtime's files do not say",
+        Err(why) => why,
+    };
     match (&known.name, &known.image) {
         (None, None) if told.files.is_err() => status.miss("container's name and image", why),
         (name, image) => {
@@ -241,6 +268,9 @@ fn untold(status: &mut Status, told: &Told) {
     }
     if let Err(why) = told.socket {
         status.miss("what the runtime's socket says", why);
+    }
+    if told.may_grow {
+        status.await_more();
     }
     if let Some(labels) = known.labels.as_ref().filter(|labels| labels.left_out > 0) {
         let why = format!("{} are left out: too many, too long, or with control characters", labels.left_out);

@@ -40,8 +40,8 @@ pub(super) fn is_subject(detection: &Detection, look: &Look) -> bool {
     std::ptr::eq(look, subject.as_ref()) || look.key == subject.key && look.at == subject.at
 }
 
-/// The record of what was found out.
-pub(super) fn build(mut context: Context<'_>) -> Record {
+/// The record of what was found out, and whether more of it may be known in a moment.
+pub(super) fn build(mut context: Context<'_>) -> (Record, bool) {
     let detection = context.detection;
     let looks = timeline(detection);
     note_missing(&mut context);
@@ -88,7 +88,7 @@ pub(super) fn build(mut context: Context<'_>) -> Record {
         kubernetes: kubernetes(&context),
         source_properties: properties::properties(&context, &looks),
     };
-    Record { finding, resource: context.node.resource.clone() }
+    (Record { finding, resource: context.node.resource.clone() }, context.status.awaits())
 }
 
 /// What a reader would look for and not find.

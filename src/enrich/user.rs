@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat, openat2};
 
+use super::status::LATE;
 use crate::host::background::{Answer, Background, HUNG_MAX, Job, Refusal, STUCK};
 use crate::host::lru::Lru;
 use crate::host::program_file::reopen;
@@ -78,10 +79,10 @@ impl Users {
             match self.work.answer(deadline) {
                 Some(Answer::Done(done, outcome)) => self.known.put(done, outcome),
                 Some(Answer::Hung(hung)) => self.known.put(hung, Err("reading its passwd file hung")),
-                None => return Err("not ready in time"),
+                None => return Err(LATE),
             }
         }
-        self.known.peek(&id).cloned().unwrap_or(Err("not ready in time"))
+        self.known.peek(&id).cloned().unwrap_or(Err(LATE))
     }
 }
 

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use crate::host::bell::Bell;
+
 /// A job that takes longer than this has hung; jobs with a bound of their own stay well below it.
 pub const STUCK: Duration = Duration::from_secs(10);
 /// How many hung threads are left behind at one time, unless the owner says otherwise.
@@ -70,13 +72,19 @@ pub struct Background<J: Job> {
     waiting: HashSet<J::Id>,
     hung: Vec<Weak<Current<J::Id>>>,
     hung_max: usize,
+    bell: Option<Arc<Bell>>,
 }
 
 impl<J: Job> Background<J> {
     /// `name`: of the thread, at most 15 bytes. `stuck`: a job that takes longer has hung. `hung_max`: how many hung
     /// threads are left behind.
     pub fn new(name: &'static str, stuck: Duration, hung_max: usize) -> Self {
-        Self { name, stuck, worker: None, waiting: HashSet::new(), hung: Vec::new(), hung_max }
+        Self { name, stuck, worker: None, waiting: HashSet::new(), hung: Vec::new(), hung_max, bell: None }
+    }
+
+    /// The same, with a bell that is rung after each answer: for an owner on whom several threads wait.
+    pub fn with_bell(self, bell: Arc<Bell>) -> Self {
+        Self { bell: Some(bell), ..self }
     }
 
     /// Whether this job has been taken and not been answered.
@@ -142,6 +150,7 @@ impl<J: Job> Background<J> {
         let (answer, answers) = bounded(QUEUE + 1);
         let busy: Arc<Current<J::Id>> = Arc::default();
         let state = Arc::clone(&busy);
+        let bell = self.bell.clone();
         thread::Builder::new()
             .name(self.name.to_owned())
             .spawn(move || {
@@ -153,6 +162,9 @@ impl<J: Job> Background<J> {
                     *state.lock().unwrap_or_else(PoisonError::into_inner) = None;
                     if answer.send((id, output)).is_err() {
                         return;
+                    }
+                    if let Some(bell) = &bell {
+                        bell.ring();
                     }
                 }
             })

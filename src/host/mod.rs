@@ -5,6 +5,7 @@
 
 pub mod ancestry;
 pub mod background;
+pub mod bell;
 pub mod channels;
 pub mod characteristic;
 pub mod cmdline;

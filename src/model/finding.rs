@@ -95,6 +95,7 @@ pub mod property {
     pub const PROCESS_SECURITY_LABEL: &str = "Process_Security_Label";
     pub const PUBLIC_KEY: &str = "Public_Key";
     pub const RELATED_FINDINGS: &str = "Related_Findings";
+    pub const RELAY_PEERS: &str = "Relay_Peers";
     pub const PROCESS_COUNT: &str = "Process_Count";
     pub const PROCESS_CREATION_TIMESTAMP: &str = "Process_Creation_Timestamp";
     pub const PROCESS_GROUP_ID: &str = "Process_Group_Id";

@@ -99,9 +99,14 @@ state = "{here}state"
     /// A container that sleeps, for commands to be run in.
     pub fn sleeper(self: &Arc<Self>) -> Task {
         let id = token();
-        self.home.owns_cgroup(format!("default/{id}"));
-        self.run(&format!("run --detach --net-host {} {id}", image::NAME));
-        Task { containerd: self.clone(), id }
+        self.sleeper_called(&id, "", &format!("default/{id}"))
+    }
+
+    /// The same with this id, with further options, in this cgroup.
+    pub fn sleeper_called(self: &Arc<Self>, id: &str, options: &str, group: &str) -> Task {
+        self.home.owns_cgroup(group);
+        self.run(&format!("run --detach --net-host {options} {} {id}", image::NAME));
+        Task { containerd: self.clone(), id: id.to_owned() }
     }
 }
 

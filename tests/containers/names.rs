@@ -80,7 +80,7 @@ fn names_of_podman() {
     }
 }
 
-/// Its id is its name; its image is in no file that is read, and the record says so.
+/// Its id is its name; its image is in containerd's database alone, and the record says so.
 #[test]
 fn names_of_ctr() {
     require_containerd!();
@@ -91,9 +91,33 @@ fn names_of_ctr() {
     assert_eq!(record.text("Container_Name"), task.id);
     assert_eq!(record.0["finding"]["containers"][0]["name"], task.id.as_str());
     let missing = record.property("Enrichment_Status")["missing"].to_string();
-    assert!(missing.contains("container's image: the runtime's files do not say"), "{missing}");
+    assert!(missing.contains("container's image: containerd has it in its database alone"), "{missing}");
     assert!(!missing.contains("container's name"), "{missing}");
     assert!(shown.contains(&format!("container {}", task.id)), "{shown}");
+}
+
+/// Asked, containerd says what its database has.
+#[test]
+fn names_of_ctr_by_the_socket() {
+    require_containerd!();
+    let containerd = Containerd::shared();
+    let more = format!("cri = \"{}\"\ncontainerd_directories", containerd.socket());
+    let state = containerd.home.text("state");
+    let task = containerd.sleeper();
+    let seen = found(&more, &state, Identity::new(&task.id, "containerd"), &|line| task.exec(line));
+    let record = &seen.record;
+    assert_eq!((record.text("Container_Name"), record.text("Container_Image_Uri")), (task.id.as_str(), NAME));
+    assert_eq!(record.property("Enrichment_Status")["missing"], serde_json::json!([]), "{record:?}");
+    let own = &record.0["finding"]["containers"][0];
+    assert_eq!((&own["name"], &own["uri"]), (&task.id.as_str().into(), &NAME.into()), "{own}");
+    assert!(own["createTime"].as_str().is_some_and(|time| time.starts_with("20")), "{own}");
+
+    // As nerdctl has them: a long id, its own form of cgroup, and the name as a label.
+    let id = format!("{}{}", "0123456789abcdef".repeat(3), "fedcba9876543210");
+    let group = format!("system.slice/nerdctl-{id}.scope");
+    let task = containerd.sleeper_called(&id, &format!("--cgroup /{group} --label nerdctl/name=web"), &group);
+    let seen = found(&more, &state, Identity::new(&task.id, "nerdctl"), &|line| task.exec(line));
+    named(&seen, "web");
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! podman, with its storage elsewhere.
 
-use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, Weak};
 
 use crate::common::token;
 use crate::home::Home;
 use crate::image;
+use crate::oci::crun;
 use crate::shared::shared;
 
 /// What it takes.
@@ -52,7 +52,7 @@ impl Podman {
     /// The arguments that keep it to its own directories, with `crun` or `runc`.
     pub fn global(&self, runtime: &str) -> Vec<String> {
         let home = &self.home;
-        let runtime = if runtime == "crun" { self.crun() } else { runtime.to_owned() };
+        let runtime = if runtime == "crun" { crun(home) } else { runtime.to_owned() };
         vec![
             format!("--root={}", home.text("root")),
             format!("--runroot={}", home.text("run")),
@@ -63,21 +63,6 @@ impl Podman {
             format!("--runtime={runtime}"),
             format!("--runtime-flag=root={}", home.text("runtime")),
         ]
-    }
-
-    /// crun refuses a machine that has both versions of cgroups. There it gets a view of the machine that has one.
-    fn crun(&self) -> String {
-        if !Path::new("/sys/fs/cgroup/unified/cgroup.procs").exists() {
-            return "crun".into();
-        }
-        let script = self.home.path("crun");
-        if !script.exists() {
-            let text = "#!/bin/sh\nexec unshare --mount --propagation slave \
-                 sh -c 'umount /sys/fs/cgroup/unified; exec crun \"$@\"' crun \"$@\"\n";
-            self.home.write("crun", text);
-            self.home.bash("chmod 755 crun");
-        }
-        script.display().to_string()
     }
 
     /// A command line of podman's.

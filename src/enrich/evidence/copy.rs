@@ -22,6 +22,7 @@ use crate::host::program_file::{read_pieces, reopen, still_the_same};
 use crate::model::look::{FileId, Look};
 use crate::model::text::hexadecimal;
 
+use super::super::status::LATE;
 use super::{EvidenceSettings, Known};
 
 /// How many files' copies are remembered.
@@ -90,10 +91,10 @@ impl Copies {
             match self.work.answer(deadline) {
                 Some(Answer::Done(done, outcome)) => self.known.put(done, outcome),
                 Some(Answer::Hung(hung)) => self.known.put(hung, Err("copying the file hung")),
-                None => return Err("not ready in time"),
+                None => return Err(LATE),
             }
         }
-        let outcome = self.known.peek(&file).cloned().unwrap_or(Err("not ready in time"));
+        let outcome = self.known.peek(&file).cloned().unwrap_or(Err(LATE));
         if matches!(outcome, Err(why) if why == FULL || why == DISK) {
             // Somebody may make room.
             self.known.remove(&file);

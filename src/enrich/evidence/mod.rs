@@ -10,6 +10,7 @@ mod environment;
 mod later;
 mod origin;
 mod peers;
+mod relay;
 mod script;
 mod settings;
 
@@ -24,6 +25,7 @@ use crate::host::proc_dir::ProcDir;
 use crate::host::root::{Root, living};
 use crate::model::ids::{Inode, ProcessKey};
 use crate::model::look::{Args, Exe, Look, Namespaces, Observation};
+use crate::model::stdio::Tether;
 use crate::model::text::{cut, lossy};
 
 pub(super) use copy::{Copied, Copies};
@@ -35,6 +37,7 @@ pub(super) use script::Script;
 pub use settings::EvidenceSettings;
 
 use super::namespaces::{self, Inodes};
+use super::status::LATE;
 
 /// How many processes' facts are remembered.
 const CACHE: usize = 128;
@@ -68,6 +71,8 @@ pub(super) struct Facts {
     pub(super) script: Option<Known<Script>>,
     /// `None` in the host's network namespace, or where it is switched off.
     pub(super) peers: Option<Known<Peers>>,
+    /// Whom else the relay is connected to; `None` where there is no relay, or where it is switched off.
+    pub(super) relay: Option<Known<Peers>>,
 }
 
 /// A process, and which program of those that it executed.
@@ -99,8 +104,8 @@ impl Evidence {
         }
     }
 
-    /// Asks for a process's facts, unless they are known. Never blocks. `tether`: the socket that is known already.
-    pub(super) fn ask(&mut self, look: &Look, tether: Inode) {
+    /// Asks for a process's facts, unless they are known. Never blocks.
+    pub(super) fn ask(&mut self, look: &Look, tether: &Tether) {
         let id = (look.key, look.at.mono_ns);
         if self.known.touch(&id) {
             return;
@@ -131,7 +136,8 @@ impl Evidence {
             net: net.filter(|_| self.settings.network_peers_max > 0),
             seen: look.seen,
             namespaces: look.namespaces,
-            tether,
+            relay: relay::of(tether).filter(|_| self.settings.network_peers_max > 0),
+            tether: tether.socket.inode,
             on_host: top && mnt == self.host.mnt,
             host_mounts: Arc::clone(&self.host_mounts),
             host: Arc::clone(&self.host_all),
@@ -150,10 +156,10 @@ impl Evidence {
             match self.work.answer(deadline) {
                 Some(Answer::Done(done, facts)) => self.known.put(done, Ok(Arc::new(facts))),
                 Some(Answer::Hung(hung)) => self.known.put(hung, Err("reading its files hung")),
-                None => return Err("not ready in time"),
+                None => return Err(LATE),
             }
         }
-        self.known.peek(&id).cloned().unwrap_or(Err("not ready in time"))
+        self.known.peek(&id).cloned().unwrap_or(Err(LATE))
     }
 }
 
@@ -174,6 +180,9 @@ struct Gather {
     net: Option<Inode>,
     seen: Observation,
     namespaces: Namespaces,
+    /// Who holds the tether's socket, if it is not the process itself.
+    relay: Option<ProcessKey>,
+    /// The socket that is known already.
     tether: Inode,
     on_host: bool,
     host_mounts: Arc<Mutex<MountTable>>,
@@ -203,6 +212,7 @@ impl Job for Gather {
         let root = home.as_ref().and_then(Root::open);
         let peers =
             self.net.map(|net| peers::of(&self.all, net, self.tether, self.settings.network_peers_max));
+        let relay = self.relay.map(|relay| relay::peers(relay, self.tether, self.settings.network_peers_max));
         Facts {
             environment,
             label,
@@ -211,6 +221,7 @@ impl Job for Gather {
             origin: origin::of(&self.exe, &self.root, mount.as_ref().map_err(|why| *why), self.on_host),
             script: self.script(root.as_ref(), held),
             peers,
+            relay,
         }
     }
 }

@@ -49,7 +49,8 @@ pub(super) fn of(processes: &[ProcessKey], net: Inode, but: Inode, most: usize) 
 }
 
 impl Peers {
-    fn add(&mut self, socket: &Socket, most: usize) {
+    /// One more, unless it is known or there are `most`.
+    pub(super) fn add(&mut self, socket: &Socket, most: usize) {
         let Peer::Connected(peer) = socket.peer else { return };
         let (protocol, peer) = (socket.protocol_name(), peer.to_string());
         if self.list.iter().any(|(known, address, _)| *known == protocol && *address == peer) {

@@ -9,7 +9,7 @@ pub struct EvidenceSettings {
     pub environment_values: Vec<String>,
     /// The most names of other variables that are shown.
     pub environment_names_max: usize,
-    /// The most other peers of a container's network namespace that are shown; 0: none are asked for.
+    /// The most other peers of a container's network namespace, and of a relay, that are shown; 0: none are asked for.
     pub network_peers_max: usize,
     /// Whether executables are copied into the spool's `evidence` directory.
     pub copy: bool,

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::host::reader::Reader;
-use crate::model::ids::Pid;
+use crate::model::ids::{Pid, StartTime};
 use crate::model::look::{Cause, Observation};
-use crate::model::socket::SocketLookup;
+use crate::model::socket::{Family, Peer, Protocol, Socket, SocketLookup, SocketType};
+use crate::model::stdio::{Backing, Hop, TetherKind};
 use crate::sys::clock;
 
 /// A process that waits for its input to end.
@@ -40,8 +41,56 @@ impl Drop for Waits {
 
 fn facts(look: &Look) -> Arc<Facts> {
     let mut evidence = Evidence::new(EvidenceSettings::default(), 1 << 20, namespaces::of_host());
-    evidence.ask(look, Inode(0));
+    evidence.ask(look, &tether(look.key, TetherKind::Direct));
     evidence.wait(look, Instant::now() + Duration::from_secs(30)).unwrap()
+}
+
+/// A tether that this process holds, or another.
+fn tether(holder: ProcessKey, kind: TetherKind) -> Tether {
+    let socket = Arc::new(Socket {
+        inode: Inode(0),
+        cookie: None,
+        family: Family::Inet,
+        kind: SocketType::Stream,
+        protocol: Protocol::Tcp,
+        local: None,
+        peer: Peer::Unknown,
+        listening: false,
+        net_ns: None,
+        found_by: SocketLookup::Getfd,
+    });
+    let backing = Backing::Network(socket.clone());
+    let hop = Hop { process: holder, comm: Vec::new(), fds: vec![3], backing };
+    Tether { kind, hops: vec![hop], socket, fds: [true; 3] }
+}
+
+/// Whom the relay talks to beside the tether; of a command that has the socket itself, nothing.
+#[test]
+fn a_relays_other_peers() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let address = |address: std::net::SocketAddr| address.to_string();
+    let expected = ("TCP", address(ours.peer_addr().unwrap()), address(ours.local_addr().unwrap()));
+    let waits = Waits::new(Command::new("/bin/sh").args(["-c", "echo x; read line"]));
+    let look = waits.look();
+    let reader = Reader::new(vec![SocketLookup::Getfd]);
+    let own =
+        reader.look(Pid(std::process::id()), clock::now(), Observation::Live, Cause::Exec).unwrap().0.key;
+    let settings = EvidenceSettings { network_peers_max: 64, ..EvidenceSettings::default() };
+    let ask = |tether: &Tether, settings: &EvidenceSettings| {
+        let mut evidence = Evidence::new(settings.clone(), 1 << 20, namespaces::of_host());
+        evidence.ask(&look, tether);
+        let facts = evidence.wait(&look, Instant::now() + Duration::from_secs(30)).unwrap();
+        facts.relay.as_ref().map(|known| known.as_ref().map(|peers| peers.list.clone()).map_err(|why| *why))
+    };
+    // Other tests of this process have sockets too.
+    let peers = ask(&tether(own, TetherKind::Relayed), &settings).unwrap().unwrap();
+    assert!(peers.contains(&expected), "{peers:?}");
+    assert_eq!(ask(&tether(own, TetherKind::Direct), &settings), None);
+    let gone = ProcessKey { start: StartTime(1), ..own };
+    assert_eq!(ask(&tether(gone, TetherKind::Relayed), &settings), Some(Err(GONE)));
+    let off = EvidenceSettings { network_peers_max: 0, ..settings };
+    assert_eq!(ask(&tether(own, TetherKind::Relayed), &off), None);
 }
 
 fn script(directory: &Path, text: &str) -> std::path::PathBuf {

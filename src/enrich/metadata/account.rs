@@ -49,16 +49,8 @@ struct Named {
     uid: String,
 }
 
-/// What a token says.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Told {
-    pub(super) account: Account,
-    /// The pod that it is bound to.
-    pub(super) pod: Option<String>,
-}
-
 /// By the token of a pod, below the kubelet's directories.
-pub(super) fn of_pod(kubelet: &[String], uid: &str) -> Option<Told> {
+pub(super) fn of_pod(kubelet: &[String], uid: &str) -> Option<Account> {
     kubelet.iter().find_map(|root| {
         let root = Path::new(root);
         VOLUMES.iter().find_map(|(volume, plugin, beginning)| {
@@ -76,7 +68,7 @@ pub(super) fn of_pod(kubelet: &[String], uid: &str) -> Option<Told> {
 }
 
 /// By a token's claims; `None` where it is none, or another pod's.
-fn told(token: &[u8], uid: &str, volume: &'static str) -> Option<Told> {
+fn told(token: &[u8], uid: &str, volume: &'static str) -> Option<Account> {
     let mut parts = token.trim_ascii().split(|&byte| byte == b'.');
     let (_, payload, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else {
         return None;
@@ -91,8 +83,8 @@ fn told(token: &[u8], uid: &str, volume: &'static str) -> Option<Told> {
         }
         None => (claims.namespace?, claims.account?, None),
     };
-    let account = Account { namespace: name(&namespace)?, name: name(&account)?, volume };
-    Some(Told { account, pod: pod.and_then(|pod| name(&pod.name)) })
+    let pod = pod.and_then(|pod| name(&pod.name));
+    Some(Account { namespace: name(&namespace)?, name: name(&account)?, pod, volume })
 }
 
 #[cfg(test)]
@@ -117,23 +109,20 @@ mod tests {
         ))
     }
 
-    fn account(volume: &'static str) -> Account {
-        Account { namespace: "shop".into(), name: "front".into(), volume }
+    fn account(volume: &'static str, pod: Option<&str>) -> Account {
+        Account { namespace: "shop".into(), name: "front".into(), pod: pod.map(str::to_owned), volume }
     }
 
     #[test]
     fn claims() {
-        let expected = Told { account: account("projected"), pod: Some("web-1".into()) };
-        assert_eq!(told(format!("{}\n", bound(UID)).as_bytes(), UID, "projected"), Some(expected));
+        let expected = Some(account("projected", Some("web-1")));
+        assert_eq!(told(format!("{}\n", bound(UID)).as_bytes(), UID, "projected"), expected);
         assert_eq!(told(bound("other").as_bytes(), UID, "projected"), None, "another pod's");
         let legacy = token(
             r#"{"kubernetes.io/serviceaccount/namespace":"shop","kubernetes.io/serviceaccount/secret.name":"x",
             "kubernetes.io/serviceaccount/service-account.name":"front"}"#,
         );
-        assert_eq!(
-            told(legacy.as_bytes(), UID, "secret"),
-            Some(Told { account: account("secret"), pod: None })
-        );
+        assert_eq!(told(legacy.as_bytes(), UID, "secret"), Some(account("secret", None)));
         let hostile = token(
             r#"{"kubernetes.io/serviceaccount/namespace":"a\u001b[2J","kubernetes.io/serviceaccount/service-account.name":"b"}"#,
         );
@@ -156,7 +145,7 @@ mod tests {
         fs::write(own.join("..2026_11_28/token"), bound(UID)).unwrap();
         symlink("..2026_11_28", own.join("..data")).unwrap();
         symlink("..data/token", own.join("token")).unwrap();
-        assert_eq!(of_pod(&kubelet, UID).unwrap().account, account("projected"));
+        assert_eq!(of_pod(&kubelet, UID), Some(account("projected", Some("web-1"))));
 
         fs::remove_file(own.join("token")).unwrap();
         let outside = root.path().join("token");

@@ -55,11 +55,14 @@ pub(in crate::enrich) struct Labels {
     pub(in crate::enrich) left_out: usize,
 }
 
-/// A pod's service account, as its token names it.
+/// A pod's service account, as its token names it. The token is whatever its maker wrote into the volume: nothing but
+/// showing rests on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::enrich) struct Account {
     pub(in crate::enrich) namespace: String,
     pub(in crate::enrich) name: String,
+    /// The pod that it is bound to.
+    pub(in crate::enrich) pod: Option<String>,
     /// Of whose volume the token is.
     pub(in crate::enrich) volume: &'static str,
 }
@@ -83,6 +86,17 @@ impl Metadata {
             annotations,
             account: self.account.clone().or_else(|| other.account.clone()),
         }
+    }
+
+    /// The same with the pod as its token names it, where nothing better does: to be shown, and nothing else.
+    pub(in crate::enrich) fn with_claims(&self) -> Self {
+        let account = self.account.as_ref();
+        let claimed = Self {
+            pod_namespace: account.map(|account| account.namespace.clone()),
+            pod_name: account.and_then(|account| account.pod.clone()),
+            ..Self::default()
+        };
+        self.or(&claimed)
     }
 }
 

@@ -10,6 +10,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::enrich::container::ContainerIdentity;
 use crate::model::ids::Uid;
 
 /// dockerd's data, below a home (docker's `rootless.md`).
@@ -22,10 +23,12 @@ const PASSWD: &str = "/etc/passwd";
 /// The most of it that is read, in bytes.
 const PASSWD_MAX: u64 = 1 << 20;
 
-/// The user below whose slice a path is (systemd's `user-UID.slice`); root's is no one's in this sense.
-pub(super) fn user_of(cgroup_path: &str) -> Option<Uid> {
+/// The user below whose slice a container is (systemd's `user-UID.slice`); root's is no one's in this sense. Groups below
+/// the container's own are whatever its payload called them.
+pub(super) fn user_of(container: &ContainerIdentity) -> Option<Uid> {
     let slice = |part: &str| part.strip_prefix("user-")?.strip_suffix(".slice")?.parse().ok();
-    cgroup_path.split('/').find_map(slice).filter(|uid| *uid != 0).map(Uid)
+    let above = container.cgroup_path.split('/').take_while(|part| !part.contains(container.id.as_str()));
+    above.into_iter().find_map(slice).filter(|uid| *uid != 0).map(Uid)
 }
 
 /// The home of a user of this machine. Other sources of users (NSS) are not asked: they would run a library's network
@@ -50,14 +53,24 @@ fn home_in(passwd: &[u8], uid: Uid) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::enrich::container::identify;
 
     #[test]
     fn users() {
-        let of = |path| user_of(path).map(|uid| uid.0);
-        assert_eq!(of("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-x.scope"), Some(1000));
-        assert_eq!(of("/user.slice/user-0.slice/session-1.scope"), None);
-        assert_eq!(of("/machine.slice/libpod-x.scope"), None);
-        assert_eq!(of("/user-x.slice/user-.slice/user-99999999999.slice/xuser-7.slice"), None);
+        let id = "0123456789abcdef".repeat(4);
+        let of = |path: &str| {
+            let cgroup = format!("0::{path}\n").replace("ID", &id);
+            user_of(&identify(cgroup.as_bytes(), true).unwrap()).map(|uid| uid.0)
+        };
+        assert_eq!(
+            of("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-ID.scope"),
+            Some(1000)
+        );
+        assert_eq!(of("/user.slice/user-0.slice/session-1.scope/libpod-ID"), None);
+        assert_eq!(of("/machine.slice/libpod-ID.scope"), None);
+        assert_eq!(of("/user-x.slice/user-.slice/user-99999999999.slice/xuser-7.slice/docker-ID"), None);
+        // systemd in a container has slices of its users too.
+        assert_eq!(of("/docker/ID/user.slice/user-1000.slice/session-1.scope"), None);
     }
 
     #[test]

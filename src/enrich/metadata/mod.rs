@@ -1,43 +1,41 @@
 //! What a container's runtime knows of it: names, image, pod.
 //!
-//! Owns: asking for it on threads that may hang, and the caches. Must not own: which container that is (`container`).
-//! Talks to: the directories of the runtimes and of the kubelet, which root owns; their sockets where that is configured
-//! (`cri`).
+//! Owns: who waits for an answer, and which sources are asked about which container. There is one of it in a daemon: the
+//! records and the allow rules ask the same, and one container is asked for once, whoever wants to know. Must not own: which
+//! container that is (`container`). Talks to: the directories of the runtimes and of the kubelet, which root owns; their
+//! sockets where that is configured (`cri`).
 
 mod account;
 mod cri;
 mod facts;
 mod forms;
 mod homes;
+mod key;
+mod ledger;
 mod logs;
+mod lookup;
 mod places;
 mod reading;
 mod settings;
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use crate::host::background::{Answer, Background, HUNG_MAX, Job, Refusal, STUCK};
-use crate::host::lru::Lru;
-use crate::model::ids::ContainerId;
+use crate::host::bell::Bell;
 
-use super::container::{ContainerIdentity, is_long_id, is_pod_uid};
+use super::container::{ContainerIdentity, is_long_id};
+use super::status::LATE;
 use cri::Cri;
-pub use cri::CriSockets;
+pub use cri::{CriSockets, texts_of_answer};
 pub use facts::KEY_MAX;
 pub(super) use facts::Metadata;
-use places::{Place, Top};
+use key::Key;
+use ledger::Ledger;
+use lookup::Lookup;
 pub use settings::MetadataSettings;
-
-/// How many containers are remembered.
-const CACHE: usize = 4096;
-/// How long it is believed that there is nothing: a runtime may write its file a moment after it has started a container.
-const NOTHING: Duration = Duration::from_secs(2);
 
 /// What one source says, or why it says nothing.
 type Outcome = Result<Arc<Metadata>, &'static str>;
-
-type Id = (&'static str, ContainerId);
 
 /// What is known of a container.
 #[derive(Clone, Debug)]
@@ -48,6 +46,8 @@ pub(super) struct Known {
     pub(super) files: Result<(), &'static str>,
     /// Why nothing is known from the runtime's socket, where that is asked.
     pub(super) socket: Result<(), &'static str>,
+    /// Asking again later may add something.
+    pub(super) may_grow: bool,
 }
 
 impl Known {
@@ -57,62 +57,103 @@ impl Known {
     }
 }
 
-const LATE: &str = "not ready in time";
+/// How often runtimes were asked since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Containers whose files were looked for.
+    pub files: u64,
+    /// Containers that a runtime's socket was asked for.
+    pub sockets: u64,
+}
 
-/// What runtimes know: asked for, waited for, remembered.
-#[derive(Debug)]
+/// What runtimes know: asked for, waited for, remembered, by all who have this.
+#[derive(Clone, Debug)]
 pub(super) struct Runtimes {
-    settings: MetadataSettings,
-    work: Background<Lookup>,
-    known: Lru<Id, (Instant, Outcome)>,
+    settings: Arc<MetadataSettings>,
+    sources: Arc<Mutex<Sources>>,
+    /// Rung when one of them has answered.
+    bell: Arc<Bell>,
+}
+
+#[derive(Debug)]
+struct Sources {
+    files: Ledger<Lookup>,
     cri: Cri,
 }
 
 impl Runtimes {
     pub(super) fn new(settings: MetadataSettings) -> Self {
-        let work = Background::new("tetherd-runtime", STUCK, HUNG_MAX);
-        let cri = Cri::new(settings.cri.clone(), settings.labels_max, settings.annotations.clone());
-        Self { settings, work, known: Lru::new(CACHE), cri }
+        let bell = Arc::<Bell>::default();
+        let trouble = ("reading the runtime's files hung", "lookups are off: reading files hung too often");
+        let files = Ledger::new("tetherd-runtime", Arc::clone(&bell), trouble);
+        let cri = Cri::new(&settings, Arc::clone(&bell));
+        Self { settings: Arc::new(settings), sources: Arc::new(Mutex::new(Sources { files, cri })), bell }
     }
 
     /// Asks for a container, unless it is known. Never blocks.
-    pub(super) fn ask(&mut self, container: &ContainerIdentity) {
-        self.cri.ask(container);
-        let id = (container.runtime, container.id.clone());
-        let again = |(at, outcome): &(Instant, Outcome)| !is_whole(outcome) && at.elapsed() > NOTHING;
-        if self.known.touch(&id) && !self.known.peek(&id).is_some_and(again) {
+    pub(super) fn ask(&self, container: &ContainerIdentity) {
+        let key = self.key(container);
+        let mut sources = self.sources();
+        sources.take();
+        sources.cri.ask(&key);
+        if !sources.files.lacks(&key, |outcome| outcome.as_ref().is_ok_and(|known| has_all(&key, known))) {
             return;
         }
         if let Some(name) = named_by_id(container) {
-            return self.put(id, Ok(Arc::new(Metadata { name: Some(name), ..Metadata::default() })));
+            let known = Metadata { name: Some(name), ..Metadata::default() };
+            return sources.files.put(key, Ok(Arc::new(known)));
         }
-        let places = places::of(container, &self.settings);
-        if places.is_empty() && container.pod_uid.is_none() {
-            return self.put(id, Err("its runtime keeps none on disk that is read"));
+        let places = places::of(&key, &self.settings);
+        if places.is_empty() && key.pod.is_none() {
+            return sources.files.put(key, Err("its runtime keeps none on disk that is read"));
         }
-        let lookup = Lookup {
-            id: id.clone(),
-            places,
-            pod: container.pod_uid.clone(),
-            settings: self.settings.clone(),
-        };
-        if self.work.ask(lookup) == Err(Refusal::Off) {
-            self.put(id, Err("lookups are off: reading files hung too often"));
-        }
+        sources.files.ask(Lookup { key, places, settings: Arc::clone(&self.settings) });
     }
 
     /// What is known of it, waiting until `deadline` at most. What was known before stays known.
-    pub(super) fn wait(&mut self, container: &ContainerIdentity, deadline: Instant) -> Known {
-        let id = (container.runtime, container.id.clone());
-        while self.work.is_waiting(&id) {
-            match self.work.answer(deadline) {
-                Some(Answer::Done(done, outcome)) => self.put(done, outcome),
-                Some(Answer::Hung(hung)) => self.put(hung, Err("reading the runtime's files hung")),
-                None => break,
+    pub(super) fn wait(&self, container: &ContainerIdentity, deadline: Instant) -> Known {
+        let key = self.key(container);
+        loop {
+            let rung = self.bell.count();
+            let mut sources = self.sources();
+            sources.take();
+            if !sources.are_waiting(&key) || Instant::now() >= deadline {
+                return sources.known(&key);
             }
+            drop(sources);
+            self.bell.wait(rung, deadline);
         }
-        let files = self.known.peek(&id).map_or(Err(LATE), |(_, outcome)| outcome.clone());
-        let said = self.cri.wait(container, deadline).unwrap_or_else(|| Ok(Arc::default()));
+    }
+
+    /// How often they were asked.
+    pub(super) fn asked(&self) -> Asked {
+        let sources = self.sources();
+        Asked { files: sources.files.asked(), sockets: sources.cri.asked() }
+    }
+
+    fn key(&self, container: &ContainerIdentity) -> Key {
+        Key::of(container, self.settings.rootless)
+    }
+
+    /// Held for a moment only: nobody reads a file or waits meanwhile.
+    fn sources(&self) -> MutexGuard<'_, Sources> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sources {
+    fn take(&mut self) {
+        self.files.take();
+        self.cri.take();
+    }
+
+    fn are_waiting(&self, key: &Key) -> bool {
+        self.files.is_waiting(key) || self.cri.is_waiting(key)
+    }
+
+    fn known(&self, key: &Key) -> Known {
+        let files = self.files.known(key).unwrap_or(Err(LATE));
+        let said = self.cri.known(key).unwrap_or_else(|| Ok(Arc::default()));
         let why = |outcome: &Outcome| outcome.as_ref().map(|_| ()).map_err(|why| *why);
         let (no_files, no_socket) = (why(&files), why(&said));
         let metadata = match (files, said) {
@@ -121,23 +162,17 @@ impl Runtimes {
             (Ok(one), Err(_)) | (Err(_), Ok(one)) => one,
             (Err(_), Err(_)) => Arc::default(),
         };
-        Known { metadata, files: no_files, socket: no_socket }
-    }
-
-    fn put(&mut self, id: Id, outcome: Outcome) {
-        // What hung or came to nothing later takes nothing away.
-        if outcome.is_err() && self.known.peek(&id).is_some_and(|(_, known)| known.is_ok()) {
-            return;
-        }
-        self.known.put(id, (Instant::now(), outcome));
+        let late = no_files == Err(LATE) || no_socket == Err(cri::LATE);
+        // A runtime writes the files of a container with such an id by itself.
+        let may_grow = late || is_long_id(key.id.as_str()) && !has_all(key, &metadata);
+        Known { metadata, files: no_files, socket: no_socket, may_grow }
     }
 }
 
-/// Whether asking again could add anything.
-fn is_whole(outcome: &Outcome) -> bool {
-    outcome
-        .as_ref()
-        .is_ok_and(|known| known.image.is_some() && (known.pod_uid.is_none() || known.pod_name.is_some()))
+/// Whether there is nothing that files could still add.
+fn has_all(key: &Key, known: &Metadata) -> bool {
+    let in_pod = key.pod.is_some() || known.pod_uid.is_some();
+    known.image.is_some() && (!in_pod || known.pod_name.is_some())
 }
 
 /// The name of a container that its runtime knows by its id: of `ctr`, of runc and crun by hand. Their image, if there is
@@ -146,87 +181,10 @@ fn named_by_id(container: &ContainerIdentity) -> Option<String> {
     let id = container.id.as_str();
     let by_id = match container.runtime {
         "runc" | "crun" | "lxc" | "libvirt-lxc" | "systemd-nspawn" => true,
-        "containerd" => !is_long_id(id),
+        "containerd" => container.is_in_database(),
         _ => false,
     };
     by_id.then(|| id.to_owned())
-}
-
-/// One container to find.
-#[derive(Debug)]
-struct Lookup {
-    id: Id,
-    places: Vec<(Top, Place)>,
-    /// The uid of its pod, as its cgroup's path has it.
-    pod: Option<String>,
-    settings: MetadataSettings,
-}
-
-impl Job for Lookup {
-    type Id = Id;
-    type Output = Outcome;
-
-    fn id(&self) -> Id {
-        self.id.clone()
-    }
-
-    fn run(self) -> Outcome {
-        let of_runtime = self.of_runtime();
-        let known = of_runtime.as_ref().ok().and_then(|known| known.pod_uid.clone());
-        let uid = self.pod.clone().or(known).filter(|uid| is_pod_uid(uid));
-        let pod = uid.map(|uid| self.of_kubelet(&uid)).unwrap_or_default();
-        match of_runtime {
-            Ok(known) => Ok(Arc::new(known.or(&pod))),
-            Err(_) if pod != Metadata::default() => Ok(Arc::new(pod)),
-            Err(why) => Err(why),
-        }
-    }
-}
-
-impl Lookup {
-    /// The first file that tells something.
-    fn of_runtime(&self) -> Result<Metadata, &'static str> {
-        let mut why = "the runtime's directories have no file of it";
-        for (top, place) in &self.places {
-            let Some(root) = top.directory() else { continue };
-            match reading::read(&root, &place.path) {
-                Ok(text) => match (place.form)(&text, self.id.1.as_str()) {
-                    Some(found) => {
-                        let labels = found.sandbox.zip(place.labels).and_then(|(sandbox, (path, form))| {
-                            let text = reading::read(&root, &path(&sandbox)).ok()?;
-                            let texts = form(&text, &sandbox)?;
-                            let pairs = texts.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-                            facts::labels(pairs, self.settings.labels_max)
-                        });
-                        return Ok(Metadata { labels, ..found.metadata });
-                    }
-                    None => why = "the runtime's file says nothing of it",
-                },
-                Err(Some(problem)) => why = problem,
-                Err(None) => {}
-            }
-        }
-        Err(why)
-    }
-
-    /// What the kubelet has on disk of a pod.
-    fn of_kubelet(&self, uid: &str) -> Metadata {
-        let told = account::of_pod(&self.settings.kubelet, uid);
-        let logs = &self.settings.pod_logs;
-        let named = if logs.is_empty() { None } else { logs::pod(logs, uid) };
-        let (namespace, name) = match (named, &told) {
-            (Some((namespace, name)), _) => (Some(namespace), Some(name)),
-            (None, Some(told)) => (Some(told.account.namespace.clone()), told.pod.clone()),
-            (None, None) => (None, None),
-        };
-        Metadata {
-            pod_namespace: namespace,
-            pod_name: name,
-            pod_uid: Some(uid.to_owned()).filter(|_| told.is_some()),
-            account: told.map(|told| told.account),
-            ..Metadata::default()
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::super::container::{ContainerIdentity, UNKNOWN, is_long_id};
+use super::super::container::{UNKNOWN, is_long_id};
 use super::forms::{self, Form, LabelsForm};
 use super::homes;
+use super::key::Key;
 use super::settings::MetadataSettings;
 use crate::model::ids::Uid;
 
@@ -46,26 +47,25 @@ pub(super) struct Place {
 }
 
 /// All files that may tell of a container, with the directories that they are below.
-pub(super) fn of(container: &ContainerIdentity, settings: &MetadataSettings) -> Vec<(Top, Place)> {
-    let id = container.id.as_str();
+pub(super) fn of(key: &Key, settings: &MetadataSettings) -> Vec<(Top, Place)> {
+    let id = key.id.as_str();
     if !is_long_id(id) {
         return Vec::new();
     }
-    let user = homes::user_of(&container.cgroup_path).filter(|_| settings.rootless);
     let below = |roots: &[String], path: &str, form: Form| -> Vec<(Top, Place)> {
-        let place = || Place { path: path.to_owned(), form, labels: labels(container.runtime) };
+        let place = || Place { path: path.to_owned(), form, labels: labels(key.runtime) };
         roots.iter().map(|root| (Top::Directory(PathBuf::from(root)), place())).collect()
     };
     // A rootless runtime's own directory comes first.
     let also = |home: &str, roots: &[String], path: &str, form: Form| {
         let place = || Place { path: format!("{home}/{path}"), form, labels: None };
-        let own = user.map(|uid| (Top::Home(uid), place()));
+        let own = key.user.map(|uid| (Top::Home(uid), place()));
         own.into_iter().chain(below(roots, path, form)).collect::<Vec<_>>()
     };
     let docker = || also(homes::DOCKER, &settings.docker, &docker_file(id), forms::docker);
     let bundle = format!("io.containerd.runtime.v2.task/k8s.io/{id}/config.json");
     let containerd = || below(&settings.containerd, &bundle, forms::cri);
-    match container.runtime {
+    match key.runtime {
         "docker" => docker(),
         "containerd" => containerd(),
         "podman" => ["overlay", "vfs"]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
 use crate::enrich::container::identify;
@@ -33,15 +34,25 @@ fn write(root: &Path, path: &str, text: &str) {
 }
 
 fn find(root: &Path, cgroup: &str) -> Outcome {
-    asked(&mut Runtimes::new(settings(root)), cgroup)
+    asked(&Runtimes::new(settings(root)), cgroup)
 }
 
 /// What the files say.
-fn asked(runtimes: &mut Runtimes, cgroup: &str) -> Outcome {
-    let container = identify(format!("0::{cgroup}\n").as_bytes(), true).unwrap();
+fn asked(runtimes: &Runtimes, cgroup: &str) -> Outcome {
+    let container = container(cgroup);
     runtimes.ask(&container);
     let known = runtimes.wait(&container, Instant::now() + Duration::from_secs(30));
     known.files.map(|()| known.metadata)
+}
+
+fn container(cgroup: &str) -> ContainerIdentity {
+    identify(format!("0::{cgroup}\n").as_bytes(), true).unwrap()
+}
+
+/// As if what is known of it were old.
+fn age(runtimes: &Runtimes, cgroup: &str) {
+    let key = runtimes.key(&container(cgroup));
+    runtimes.sources().files.age(&key);
 }
 
 fn some(text: &str) -> Option<String> {
@@ -141,9 +152,8 @@ fn cri_o_and_podman() {
 fn rootless() {
     let slice = "/user.slice/user-1000.slice/user@1000.service/user.slice";
     let paths = |cgroup: String, rootless| {
-        let container = identify(format!("0::{cgroup}\n").as_bytes(), true).unwrap();
-        let settings = MetadataSettings { rootless, ..settings(Path::new("/s")) };
-        let all = places::of(&container, &settings);
+        let settings = settings(Path::new("/s"));
+        let all = places::of(&Key::of(&container(&cgroup), rootless), &settings);
         all.into_iter().map(|(top, place)| format!("{top:?} {}", place.path)).collect::<Vec<_>>()
     };
     let home = "Home(Uid(1000)) .local/share";
@@ -219,18 +229,15 @@ fn the_kubelets_directories() {
     assert_eq!((&found.name, &found.image, &found.account), (&None, &None, &None));
 
     // It is asked for again as long as something is missing, and what was known stays.
-    let mut runtimes = Runtimes::new(settings(root.path()));
-    assert!(asked(&mut runtimes, &cgroup).unwrap().image.is_none());
+    let runtimes = Runtimes::new(settings(root.path()));
+    assert!(asked(&runtimes, &cgroup).unwrap().image.is_none());
     let file = format!(
         r#"{{"annotations":{{"io.kubernetes.cri.sandbox-id":"{SANDBOX}","io.kubernetes.cri.image-name":"box:1"}}}}"#
     );
     write(root.path(), &format!("io.containerd.runtime.v2.task/k8s.io/{ID}/config.json"), &file);
-    assert!(asked(&mut runtimes, &cgroup).unwrap().image.is_none(), "not within two seconds");
-    let container = identify(format!("0::{cgroup}\n").as_bytes(), true).unwrap();
-    let id = ("containerd", container.id.clone());
-    let known = runtimes.known.peek(&id).unwrap().1.clone();
-    runtimes.known.put(id, (Instant::now() - 2 * NOTHING, known));
-    let found = asked(&mut runtimes, &cgroup).unwrap();
+    assert!(asked(&runtimes, &cgroup).unwrap().image.is_none(), "not within two seconds");
+    age(&runtimes, &cgroup);
+    let found = asked(&runtimes, &cgroup).unwrap();
     assert_eq!((found.image.as_deref(), found.pod_name.as_deref()), (Some("box:1"), Some("front-1")));
 }
 
@@ -276,19 +283,89 @@ fn what_is_not_read() {
     assert_eq!(find(root.path(), &cgroup), Err("the runtime's file could not be opened"));
 }
 
+/// Records and rules want to know the same, from different threads and at the same time.
+#[test]
+fn one_container_is_asked_for_once() {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), &format!("containers/{ID}/config.v2.json"), &docker_file("/web", "nginx:1", "{}"));
+    let runtimes = Runtimes::new(settings(root.path()));
+    let start = std::sync::Barrier::new(8);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                start.wait();
+                for _ in 0..50 {
+                    let known = asked(&runtimes, &format!("/docker/{ID}")).unwrap();
+                    assert_eq!(known.image.as_deref(), Some("nginx:1"));
+                }
+            });
+        }
+    });
+    assert_eq!(runtimes.asked(), Asked { files: 1, sockets: 0 });
+    // Nor is what has nothing asked for again and again.
+    for _ in 0..50 {
+        assert!(asked(&runtimes, &format!("/docker/{SANDBOX}")).is_err());
+    }
+    assert_eq!(runtimes.asked().files, 2);
+}
+
+/// Whoever may make groups calls one by somebody else's id, below a pod or a user of his choice: what is found for that
+/// path is not what is known of the real container.
+#[test]
+fn a_false_group_spoils_no_answer() {
+    let root = tempfile::tempdir().unwrap();
+    let bundle = format!("io.containerd.runtime.v2.task/k8s.io/{ID}/config.json");
+    let file = format!(
+        r#"{{"annotations":{{"io.kubernetes.cri.sandbox-id":"{SANDBOX}","io.kubernetes.cri.image-name":"box:1"}}}}"#
+    );
+    write(root.path(), &bundle, &file);
+    let other = UID.replace('6', "7");
+    for (pod, uid) in [("own-1", UID), ("front-1", other.as_str())] {
+        fs::create_dir_all(root.path().join(format!("logs/shop_{pod}_{uid}"))).unwrap();
+    }
+    let runtimes = Runtimes::new(settings(root.path()));
+    let pod_of = |cgroup: &str| asked(&runtimes, cgroup).unwrap().pod_name.clone();
+    let slice = format!("/user.slice/user-1000.slice/session-1.scope/kubepods/pod{UID}/{ID}");
+    assert_eq!(pod_of(&slice), some("own-1"));
+    assert_eq!(pod_of(&format!("/kubepods/pod{other}/{ID}")), some("front-1"));
+    assert_eq!(pod_of(&format!("/kubepods/pod{UID}/{ID}")), some("own-1"));
+    assert_eq!(runtimes.asked().files, 3);
+}
+
+/// A runtime removes its file before the last process has ended.
+#[test]
+fn what_was_known_stays() {
+    let root = tempfile::tempdir().unwrap();
+    let cgroup = format!("/kubepods/pod{UID}/crio-{ID}");
+    let file = format!(
+        r#"{{"annotations":{{"io.kubernetes.cri-o.SandboxID":"{SANDBOX}","io.kubernetes.container.name":"app"}}}}"#
+    );
+    let path = format!("overlay-containers/{ID}/userdata/config.json");
+    write(root.path(), &path, &file);
+    let runtimes = Runtimes::new(settings(root.path()));
+    assert_eq!(asked(&runtimes, &cgroup).unwrap().name, some("app"));
+    fs::remove_file(root.path().join(&path)).unwrap();
+    fs::create_dir_all(root.path().join(format!("logs/shop_front-1_{UID}"))).unwrap();
+    age(&runtimes, &cgroup);
+    let known = asked(&runtimes, &cgroup).unwrap();
+    assert_eq!((known.name.as_deref(), known.pod_name.as_deref()), (Some("app"), Some("front-1")));
+    fs::remove_dir_all(root.path().join("logs")).unwrap();
+    age(&runtimes, &cgroup);
+    assert_eq!(asked(&runtimes, &cgroup).unwrap().name, some("app"));
+    assert_eq!(runtimes.asked().files, 3);
+}
+
 /// There is no file yet, and then there is: asked again after a while.
 #[test]
 fn nothing_is_believed_for_a_short_time() {
     let root = tempfile::tempdir().unwrap();
     let cgroup = format!("/docker/{ID}");
-    let mut runtimes = Runtimes::new(settings(root.path()));
-    assert!(asked(&mut runtimes, &cgroup).is_err());
+    let runtimes = Runtimes::new(settings(root.path()));
+    assert!(asked(&runtimes, &cgroup).is_err());
     write(root.path(), &format!("containers/{ID}/config.v2.json"), &docker_file("/web", "nginx:1", "{}"));
-    assert!(asked(&mut runtimes, &cgroup).is_err());
-    let container = identify(format!("0::{cgroup}\n").as_bytes(), true).unwrap();
-    let id = ("docker", container.id.clone());
-    runtimes.known.put(id, (Instant::now() - 2 * NOTHING, Err("x")));
-    assert!(asked(&mut runtimes, &cgroup).is_ok());
+    assert!(asked(&runtimes, &cgroup).is_err());
+    age(&runtimes, &cgroup);
+    assert!(asked(&runtimes, &cgroup).is_ok());
 }
 
 #[test]
@@ -300,7 +377,7 @@ fn switched_off() {
         rootless: false,
         ..MetadataSettings::default()
     };
-    let found = asked(&mut Runtimes::new(none), &format!("/docker/{ID}"));
+    let found = asked(&Runtimes::new(none), &format!("/docker/{ID}"));
     assert_eq!(found, Err("its runtime keeps none on disk that is read"));
 }
 

@@ -107,7 +107,7 @@ pub(super) fn sandbox_of<'a>(answer: &'a [u8], id: &str) -> Result<Option<&'a st
 }
 
 /// The message in the last field of this number: later ones replace earlier ones.
-fn message(answer: &[u8], wanted: u64) -> Result<&[u8], Malformed> {
+pub(super) fn message(answer: &[u8], wanted: u64) -> Result<&[u8], Malformed> {
     let mut found = &[][..];
     for field in fields(answer) {
         if let (number, Value::Bytes(message)) = field?
@@ -210,6 +210,23 @@ mod tests {
         fn any_answer_is_safe(answer in proptest::collection::vec(any::<u8>(), 0..300)) {
             for answer in [answer.clone(), bytes(1, &answer)] {
                 let _ = (container(&answer), sandbox(&answer), sandbox_of(&answer, "a"));
+            }
+        }
+
+        /// As a runtime could answer, but with any bytes for each text: read whole, or refused whole.
+        #[test]
+        fn any_texts_are_safe(texts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..12), 6)) {
+            let [id, name, image, written, key, value] = texts.as_slice() else { return Ok(()) };
+            let pair = |field| bytes(field, &[bytes(1, key), bytes(2, value)].concat());
+            let spec = [bytes(1, image), bytes(18, written)].concat();
+            let status = [bytes(1, id), bytes(2, &bytes(1, name)), bytes(8, &spec), pair(13), pair(13)].concat();
+            let answer = bytes(1, &status);
+            let valid = texts.iter().all(|text| std::str::from_utf8(text).is_ok());
+            prop_assert_eq!(container(&answer).is_ok(), valid);
+            if let Ok(found) = container(&answer) {
+                let image = if written.is_empty() { image } else { written };
+                prop_assert_eq!((found.id.as_bytes(), found.name.as_bytes()), (id.as_slice(), name.as_slice()));
+                prop_assert_eq!((found.image.as_bytes(), found.annotations.len()), (image.as_slice(), 2));
             }
         }
     }

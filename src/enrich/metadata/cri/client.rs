@@ -3,6 +3,7 @@
 //! Owns: one call (grpc's `PROTOCOL-HTTP2.md`): its path, the five bytes before a message, the status at the end, and
 //! bounds on what comes back. HTTP/2 is h2's. Must not own: what is asked (`mod`), waiting (`socket`).
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::path::Path;
 use std::pin::pin;
@@ -22,8 +23,10 @@ const MESSAGE_MAX: usize = 1 << 20;
 const HEADERS_MAX: u32 = 16 << 10;
 /// Before each message: whether it is compressed, and its length.
 const FRAME: usize = 5;
-/// The service, as the runtimes of the last years have it (`v1alpha2` before).
+/// The service: as the runtimes of the last years have it, and as older ones had it (containerd before 1.6, cri-dockerd
+/// before 0.3). What is asked for here has the same fields in both.
 const SERVICE: &str = "runtime.v1.RuntimeService";
+const OLD_SERVICE: &str = "runtime.v1alpha2.RuntimeService";
 
 const NO_GRPC: &str = "the runtime gave no proper answer";
 const TOO_LONG: &str = "the runtime's answer is too long";
@@ -33,6 +36,8 @@ const TOO_LONG: &str = "the runtime's answer is too long";
 pub(super) enum Failure {
     /// The runtime knows no such thing.
     NotFound,
+    /// The runtime knows no such call.
+    Unimplemented,
     /// Anything else.
     Other(&'static str),
 }
@@ -47,6 +52,8 @@ impl From<&'static str> for Failure {
 #[derive(Debug)]
 pub(super) struct Client {
     requests: SendRequest<Bytes>,
+    /// What it is called here.
+    service: Cell<&'static str>,
 }
 
 /// Holds one conversation with whoever listens on a socket.
@@ -58,7 +65,7 @@ pub(super) fn converse<T, F: Future<Output = Result<T, &'static str>>>(
     let socket = socket::open(path)?;
     socket::run(&socket, until, async {
         let (requests, connection) = handshake(socket.clone()).await.map_err(told)?;
-        both(connection, talk(Client { requests })).await
+        both(connection, talk(Client { requests, service: Cell::new(SERVICE) })).await
     })
 }
 
@@ -92,16 +99,35 @@ async fn both<T>(
 }
 
 impl Client {
-    /// Calls a method of the service with a message; the message that it answers.
+    /// Calls a method of the runtime's service with a message; the message that it answers. A runtime that does not know it
+    /// by its name is asked by the old one, once in a conversation.
     pub(super) async fn call(&self, method: &str, message: &[u8]) -> Result<Vec<u8>, Failure> {
-        let request = Request::builder()
+        let service = self.service.get();
+        let mut answer = self.call_in((service, method), None, message).await;
+        if answer == Err(Failure::Unimplemented) && service == SERVICE {
+            self.service.set(OLD_SERVICE);
+            answer = self.call_in((OLD_SERVICE, method), None, message).await;
+        }
+        answer
+    }
+
+    /// Calls a method of any service; `namespace`: of containerd's own, which takes one.
+    pub(super) async fn call_in(
+        &self,
+        (service, method): (&str, &str),
+        namespace: Option<&str>,
+        message: &[u8],
+    ) -> Result<Vec<u8>, Failure> {
+        let mut request = Request::builder()
             .method(Method::POST)
             .version(Version::HTTP_2)
-            .uri(format!("http://localhost/{SERVICE}/{method}"))
+            .uri(format!("http://localhost/{service}/{method}"))
             .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .body(())
-            .map_err(|_| NO_GRPC)?;
+            .header("te", "trailers");
+        if let Some(namespace) = namespace {
+            request = request.header("containerd-namespace", namespace);
+        }
+        let request = request.body(()).map_err(|_| NO_GRPC)?;
         let length = u32::try_from(message.len()).map_err(|_| TOO_LONG)?;
         let framed = [&[0][..], &length.to_be_bytes(), message].concat();
         let mut requests = self.requests.clone().ready().await.map_err(told)?;
@@ -147,7 +173,7 @@ fn status(headers: &HeaderMap) -> Result<(), Failure> {
         Some(b"0") => Ok(()),
         Some(b"4") => Err(SLOW.into()),
         Some(b"5") => Err(Failure::NotFound),
-        Some(b"12") => Err("the runtime does not speak runtime.v1".into()),
+        Some(b"12") => Err(Failure::Unimplemented),
         Some(_) => Err("the runtime refused".into()),
         None => Err(NO_GRPC.into()),
     }

@@ -1,149 +1,43 @@
-//! Servers that do not do what they should: slow, refusing, talking nonsense, too much, of somebody else, or not at all.
-//!
-//! They write their frames by hand (RFC 9113, header blocks without compression, RFC 7541), so that nothing of what is
-//! tested answers to itself.
+//! Runtimes that do not do what they should: slow, refusing, talking nonsense, too much, of somebody else, or not at all.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::os::unix::fs::chown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
+use super::false_runtime::{
+    DATA, END_HEADERS, END_STREAM, HEADERS, PING, Say, Server, begun, frame, framed, header,
+};
 use super::wire::bytes;
 use super::*;
 use crate::enrich::container::identify;
+use crate::enrich::metadata::facts::Metadata;
 use crate::enrich::metadata::{MetadataSettings, Runtimes};
+use crate::model::ids::ContainerId;
 
 const ID: &str = "73bfe475650de66df8e2affdc98d440dcbe84f8df83b6f75a68a82eb7026136a";
 const SANDBOX: &str = "11bfe475650de66df8e2affdc98d440dcbe84f8df83b6f75a68a82eb7026136a";
 const UID: &str = "63b3ebfc-2890-41e9-8154-16bf8ef8d9dc";
 
-/// What a server does when it has been asked.
-#[derive(Clone)]
-enum Say {
-    /// Answers with this message.
-    Message(Vec<u8>),
-    /// Fails with this status.
-    Status(&'static str),
-    /// Says just these bytes.
-    Bytes(Vec<u8>),
-    /// Says this for ever.
-    Endlessly(Vec<u8>),
-    /// Says nothing, and keeps the connection.
-    Nothing,
-    /// Ends the connection.
-    Close,
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-fn header(name: &str, value: &str) -> Vec<u8> {
-    [&[0, name.len() as u8], name.as_bytes(), &[value.len() as u8], value.as_bytes()].concat()
-}
-
-/// `:status: 200` is number 8 of the static table.
-fn head() -> Vec<u8> {
-    [vec![0x88], header("content-type", "application/grpc")].concat()
-}
-
-fn framed(message: &[u8]) -> Vec<u8> {
-    [&[0][..], &u32::try_from(message.len()).unwrap().to_be_bytes(), message].concat()
-}
-
-/// A whole answer, but for its end.
-fn begun(stream: u32, body: &[u8]) -> Vec<u8> {
-    let parts = body.chunks(16_384).map(|part| frame(DATA, 0, stream, part));
-    [frame(HEADERS, END_HEADERS, stream, &head()), parts.collect::<Vec<_>>().concat()].concat()
-}
-
-fn answer(stream: u32, message: &[u8]) -> Vec<u8> {
-    let end = frame(HEADERS, END_HEADERS | END_STREAM, stream, &header("grpc-status", "0"));
-    [begun(stream, &framed(message)), end].concat()
-}
-
-/// A false runtime, gone when dropped.
-struct Server {
-    directory: tempfile::TempDir,
-}
-
-impl Server {
-    /// Says this, one after the other, on each connection.
-    fn new(says: Vec<Say>) -> Self {
-        let server = Self { directory: tempfile::tempdir().unwrap() };
-        let listener = UnixListener::bind(server.path()).unwrap();
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let says = says.clone();
-                thread::spawn(move || serve(stream.unwrap(), says));
-            }
-        });
-        server
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.path().join("sock")
-    }
-
-    fn ask(&self) -> Result<Option<Metadata>, &'static str> {
-        question().ask_at(&self.path(), Instant::now() + Duration::from_secs(20))
-    }
-}
-
-/// Ends when the connection does.
-fn serve(mut stream: UnixStream, says: Vec<Say>) -> Option<()> {
-    stream.write_all(&frame(SETTINGS, 0, 0, &[])).ok()?;
-    stream.read_exact(&mut [0; 24]).ok()?;
-    let mut says = says.into_iter();
-    loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head).ok()?;
-        let number = |bytes: &[u8]| bytes.iter().fold(0u32, |all, byte| all << 8 | u32::from(*byte));
-        let (length, kind, flags, id) = (number(&head[..3]), head[3], head[4], number(&head[5..]));
-        let mut payload = vec![0; length as usize];
-        stream.read_exact(&mut payload).ok()?;
-        match (kind, flags & 1) {
-            (SETTINGS, 0) => stream.write_all(&frame(SETTINGS, 1, 0, &[])).ok()?,
-            (PING, 0) => stream.write_all(&frame(PING, 1, 0, &payload)).ok()?,
-            (DATA, END_STREAM) => match says.next().unwrap_or(Say::Nothing) {
-                Say::Message(message) => stream.write_all(&answer(id, &message)).ok()?,
-                Say::Status(status) => {
-                    let block = [head_of_failure(), header("grpc-status", status)].concat();
-                    let all = frame(HEADERS, END_HEADERS | END_STREAM, id, &block);
-                    stream.write_all(&all).ok()?;
-                }
-                Say::Bytes(bytes) => stream.write_all(&bytes).ok()?,
-                Say::Endlessly(bytes) => loop {
-                    stream.write_all(&bytes).ok()?;
-                },
-                Say::Nothing => {}
-                Say::Close => return None,
-            },
-            _ => {}
-        }
-    }
-}
-
-fn head_of_failure() -> Vec<u8> {
-    head()
+/// Asks a server as a record does.
+fn ask(server: &Server) -> Result<Option<Metadata>, &'static str> {
+    question().ask_at(&server.path(), Instant::now() + Duration::from_secs(20))
 }
 
 fn question() -> Question {
     Question {
-        id: ("containerd", ContainerId::new(ID).unwrap()),
+        key: Key {
+            runtime: "containerd",
+            id: ContainerId::new(ID).unwrap(),
+            pod: Some(UID.into()),
+            user: None,
+            namespace: None,
+        },
         sockets: Vec::new(),
-        pod: Some(UID.into()),
         labels_max: 32,
         annotations: vec!["kubernetes.io/config.source".into()],
     }
@@ -196,7 +90,7 @@ fn a_container_of_a_pod() {
     }
     let labels = [("app", "front"), ("io.kubernetes.pod.name", "front-1"), ("x", "a\u{1b}[2J")];
     let server = Server::new(vec![container(ID), list(ID), sandbox(SANDBOX, UID, &labels)]);
-    let found = server.ask().unwrap().unwrap();
+    let found = ask(&server).unwrap().unwrap();
     let some = |text: &str| Some(text.to_owned());
     assert_eq!((found.name, found.attempt), (some("app"), Some(2)));
     assert_eq!(found.image, some("registry/box:1"));
@@ -210,9 +104,82 @@ fn a_container_of_a_pod() {
     assert_eq!(annotations, [("kubernetes.io/config.source".into(), "api".into())]);
     // A pod's own container is none to the interface.
     let server = Server::new(vec![Say::Status("5"), sandbox(ID, UID, &[])]);
-    assert_eq!(server.ask().unwrap().unwrap().pod_name, some("front-1"));
+    assert_eq!(ask(&server).unwrap().unwrap().pod_name, some("front-1"));
     let server = Server::new(vec![Say::Status("5"), Say::Status("5")]);
-    assert_eq!(server.ask(), Ok(None));
+    assert_eq!(ask(&server), Ok(None));
+}
+
+/// One that knows the interface by its old name alone: asked by both once, then by that.
+#[test]
+fn an_old_runtime() {
+    if !is_root() {
+        return;
+    }
+    let says = vec![Say::Status("12"), container(ID), list(ID), sandbox(SANDBOX, UID, &[("app", "front")])];
+    let server = Server::new(says);
+    let found = ask(&server).unwrap().unwrap();
+    assert_eq!((found.name.as_deref(), found.pod_name.as_deref()), (Some("app"), Some("front-1")));
+    assert_eq!((server.heard("/runtime.v1.Runtime"), server.heard("/runtime.v1alpha2.")), (1, 3));
+    // A new one is never asked by the old name.
+    let server = Server::new(vec![container(ID), list(ID), sandbox(SANDBOX, UID, &[])]);
+    assert!(ask(&server).unwrap().is_some());
+    assert_eq!((server.heard("/runtime.v1.Runtime"), server.heard("/runtime.v1alpha2.")), (3, 0));
+    // Nor is a container that it does not know, which is no reason to try the other.
+    let server = Server::new(vec![Say::Status("12"), Say::Status("5"), Say::Status("5")]);
+    assert_eq!(ask(&server), Ok(None));
+    assert_eq!((server.heard("/runtime.v1.Runtime"), server.heard("/runtime.v1alpha2.")), (1, 2));
+}
+
+/// containerd says by its own interface what it knows of a container of `ctr`'s.
+#[test]
+fn a_container_of_no_pod() {
+    if !is_root() {
+        return;
+    }
+    let own = |id: &str| {
+        Say::Message(bytes(1, &[bytes(1, id.as_bytes()), bytes(3, b"docker.io/library/box:1")].concat()))
+    };
+    let ask = |says: Vec<Say>| {
+        let server = Server::new(says);
+        let settings = MetadataSettings { cri: CriSockets::At(server.path()), ..MetadataSettings::default() };
+        let runtimes = Runtimes::new(settings);
+        let container = identify(b"0::/default/web\n", true).unwrap();
+        runtimes.ask(&container);
+        let known = runtimes.wait(&container, Instant::now() + Duration::from_secs(20));
+        assert_eq!(known.metadata.name.as_deref(), Some("web"));
+        assert_eq!(server.heard("/containerd.services.containers.v1."), 1);
+        known.socket.map(|()| known.metadata.image.clone())
+    };
+    assert_eq!(ask(vec![own("web")]), Ok(Some("docker.io/library/box:1".into())));
+    assert_eq!(ask(vec![own("other")]), Err("the runtime's answer is of another container"));
+    assert_eq!(ask(vec![Say::Status("5")]), Err("the runtime does not know the container"));
+    // Another runtime's socket is named in the configuration.
+    assert_eq!(ask(vec![Say::Status("12")]), Err(UNKNOWN_CALL));
+}
+
+/// A record and a rule want to know of one container: the runtime has one conversation about it.
+#[test]
+fn one_container_is_asked_for_once() {
+    if !is_root() {
+        return;
+    }
+    let server = Server::new(vec![container(ID), list(ID), sandbox(SANDBOX, UID, &[])]);
+    let settings = MetadataSettings { cri: CriSockets::At(server.path()), ..MetadataSettings::default() };
+    let runtimes = Runtimes::new(settings);
+    let container = identify(format!("0::/kubepods/pod{UID}/{ID}\n").as_bytes(), true).unwrap();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            let runtimes = runtimes.clone();
+            let container = &container;
+            scope.spawn(move || {
+                runtimes.ask(container);
+                let known = runtimes.wait(container, Instant::now() + Duration::from_secs(20));
+                assert_eq!((known.socket, known.metadata.pod_name.as_deref()), (Ok(()), Some("front-1")));
+            });
+        }
+    });
+    assert_eq!(runtimes.asked().sockets, 1);
+    assert_eq!(server.heard("/runtime.v1.Runtime"), 3);
 }
 
 #[test]
@@ -221,6 +188,7 @@ fn answers_that_are_none() {
         return;
     }
     let refused = Err("the runtime refused");
+    let neither = Err(UNKNOWN_CALL);
     let ended = Err("the runtime ended the connection");
     let no_grpc = Err("the runtime gave no proper answer");
     let another = Err("the runtime's answer is of another container");
@@ -235,7 +203,9 @@ fn answers_that_are_none() {
     let nobodys = Say::Message(bytes(1, &bytes(1, b"x")));
     for (what, says, expected) in [
         ("it refuses", vec![Say::Status("7")], refused),
-        ("an old one", vec![Say::Status("12")], Err("the runtime does not speak runtime.v1")),
+        ("neither name", vec![Say::Status("12"); 2], neither),
+        ("neither name, later", vec![container(ID), Say::Status("12"), Say::Status("12")], neither),
+        ("an old one that fails", vec![Say::Status("12"), Say::Status("7")], refused),
         ("it closes", vec![Say::Close], ended),
         ("another protocol", vec![Say::Bytes(http)], no_grpc),
         ("another content", vec![Say::Bytes(plain)], no_grpc),
@@ -255,7 +225,7 @@ fn answers_that_are_none() {
         ("without end", vec![Say::Endlessly(frame(DATA, 0, 1, &[0; 1024]))], no_grpc),
         ("pings without end", vec![Say::Endlessly(frame(PING, 1, 0, &[0; 8]))], too_long),
     ] {
-        let found = Server::new(says).ask().map(drop);
+        let found = ask(&Server::new(says)).map(drop);
         // A broken connection can be heard of as that, or as its end.
         assert!(found == expected || found == ended && expected == no_grpc, "{what}: {found:?}");
     }
@@ -336,12 +306,12 @@ fn nothing_waits_for_it() {
     };
     let container = identify(format!("0::/kubepods/pod{UID}/{ID}\n").as_bytes(), true).unwrap();
     let silent = Server::new(vec![Say::Nothing]);
-    let mut runtimes = Runtimes::new(settings(silent.path()));
+    let runtimes = Runtimes::new(settings(silent.path()));
     runtimes.ask(&container);
     let known = runtimes.wait(&container, Instant::now());
     assert!(known.is_late() && known.socket == Err(LATE), "{known:?}");
 
-    let mut runtimes = Runtimes::new(settings(server.path()));
+    let runtimes = Runtimes::new(settings(server.path()));
     runtimes.ask(&container);
     let known = runtimes.wait(&container, Instant::now() + Duration::from_secs(20));
     assert_eq!((known.socket, known.is_late()), (Ok(()), false));
@@ -353,15 +323,16 @@ fn nothing_waits_for_it() {
     assert_eq!((known.socket, known.metadata.name.as_deref()), (Ok(()), Some("app")));
     // A container that is no pod's is not asked for.
     let plain = identify(format!("0::/docker/{ID}\n").as_bytes(), true).unwrap();
-    let mut runtimes = Runtimes::new(settings(silent.path()));
+    let runtimes = Runtimes::new(settings(silent.path()));
     runtimes.ask(&plain);
-    assert!(!runtimes.cri.work.is_waiting(&("docker", plain.id.clone())));
+    assert_eq!(runtimes.asked().sockets, 0);
 }
 
 #[test]
 fn which_sockets() {
     let of = |sockets: &CriSockets, cgroup: &str| {
-        sockets.of(&identify(format!("0::{cgroup}\n").as_bytes(), true).unwrap()).len()
+        let container = identify(format!("0::{cgroup}\n").as_bytes(), true).unwrap();
+        sockets.of(&Key::of(&container, true)).len()
     };
     let pod = format!("/kubepods/pod{UID}/{ID}");
     assert_eq!(of(&CriSockets::Off, &pod), 0);

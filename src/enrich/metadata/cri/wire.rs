@@ -174,10 +174,37 @@ mod tests {
     }
 
     proptest! {
+        /// Nothing is copied and nothing invented: the values are parts of the message, one behind the other.
         #[test]
         fn any_bytes_are_safe(message in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = all(&message);
+            let (mut at, mut count) = (0, 0);
+            for field in fields(&message) {
+                count += 1;
+                let Ok((number, Value::Bytes(value))) = field else { continue };
+                prop_assert!(number > 0);
+                let start = value.as_ptr() as usize - message.as_ptr() as usize;
+                prop_assert!(start > at && start + value.len() <= message.len());
+                at = start + value.len() - 1;
+            }
+            // The shortest field has two bytes; an error is the last.
+            prop_assert!(count <= message.len() / 2 + 1);
             let _ = entry(&message);
+        }
+
+        #[test]
+        fn what_is_put_together_comes_apart(
+            parts in proptest::collection::vec((1u64..1 << 60, proptest::collection::vec(any::<u8>(), 0..40)), 0..20)
+        ) {
+            let message: Vec<u8> = parts.iter().flat_map(|(number, value)| bytes(*number, value)).collect();
+            let expected: Vec<_> =
+                parts.iter().map(|(number, value)| (*number, Value::Bytes(value))).collect();
+            prop_assert_eq!(all(&message), Ok(expected));
+            // Cut anywhere, it is a shorter message or none.
+            for end in 0..message.len() {
+                let read: Vec<_> = fields(&message[..end]).collect();
+                let good = read.iter().filter(|field| field.is_ok()).count();
+                prop_assert!(good < parts.len() && read.len() <= good + 1);
+            }
         }
     }
 }

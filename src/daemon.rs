@@ -27,6 +27,7 @@ pub mod relay_thread;
 pub mod restore;
 pub mod scan;
 pub mod screen;
+pub mod selfwatch;
 pub mod service;
 pub mod status;
 pub mod unfinished;
@@ -40,8 +41,8 @@ use crossbeam_channel::{Receiver, bounded, select, tick};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use crate::config::{Config, certificates};
 use crate::config::rules_dir::read_rules;
+use crate::config::{Config, DEFAULT_FILE, certificates};
 use crate::daemon::allowance::Allowance;
 use crate::daemon::charter::Charter;
 use crate::daemon::engine_thread::{EngineOrder, EngineWires};
@@ -52,6 +53,7 @@ use crate::daemon::lookout::Lookout;
 use crate::daemon::queue::{Giver, Work, queue};
 use crate::daemon::record_thread::RecordThread;
 use crate::daemon::relay_thread::RelayThread;
+use crate::daemon::selfwatch::SelfWatch;
 use crate::daemon::service::Service;
 use crate::daemon::status::{Board, Proof};
 use crate::deliver::Deliveries;
@@ -251,12 +253,16 @@ fn watch(
 ) -> Result<(), DaemonError> {
     let seconds = tick(Duration::from_secs(1));
     let mut since_sweep = 0;
+    let mut selfwatch = selfwatch(&config, options);
     let outcome = loop {
         select! {
             recv(signals) -> signal => match signal {
                 Ok(SIGHUP) => {
                     service.reloading(clock::now().mono_ns);
                     let refused = reload(&mut config, options, engine, catalog, board, work);
+                    if refused.is_ok() {
+                        selfwatch.reloaded();
+                    }
                     service.reloaded(refused.err().as_deref());
                 }
                 Ok(SIGUSR1) => { let _ = sweeps.try_send(SweepRequest { everything: true }); }
@@ -272,6 +278,11 @@ fn watch(
                 if !losses.is_empty() {
                     work.give(Work::Losses(losses));
                 }
+                for notice in selfwatch.tick(clock::now().mono_ns) {
+                    log::warn!("{}", notice.what);
+                    let told = journal::interfered(board, &notice, clock::now());
+                    work.give(Work::Own(Box::new(told)));
+                }
                 metrics::write(&config.control.metrics_file, board);
                 since_sweep += 1;
                 if since_sweep >= config.sensor.sweep_seconds {
@@ -285,6 +296,12 @@ fn watch(
     hold.stop();
     lookout.stop();
     outcome
+}
+
+/// Looks after what others may do to this run.
+fn selfwatch(config: &Config, options: &RunOptions) -> SelfWatch {
+    let file = options.config_file.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+    SelfWatch::new(&file, &config.control.rules_directory, &config.control.socket, clock::now().mono_ns)
 }
 
 /// All or nothing: what is wrong is said, and everything stays as it was.

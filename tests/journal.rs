@@ -20,6 +20,7 @@ const STARTED: &str = "Tetherd: Started";
 const STOPPED: &str = "Tetherd: Stopped";
 const RELOADED: &str = "Tetherd: Configuration Reloaded";
 const CHECKPOINT: &str = "Tetherd: Checkpoint";
+const INTERFERENCE: &str = "Tetherd: Interference";
 
 fn of<'a>(records: &'a [Finding], category: &str) -> Vec<&'a Finding> {
     records.iter().filter(|record| record.category() == category).collect()
@@ -205,4 +206,31 @@ fn the_first_break_in_words() {
     ] {
         assert!(said.contains(part), "{part}\n{said}");
     }
+}
+
+/// A rule that nobody has read in, a control socket that is gone, SIGSTOP; and what is in order says nothing.
+#[test]
+fn what_is_done_to_it_is_told() {
+    require!();
+    let place = Place::new("");
+    let daemon = Daemon::start_in(&place);
+    let told = |part: &'static str| {
+        move |record: &Finding| {
+            is(INTERFERENCE)(record) && record.0["finding"]["description"].as_str().unwrap().contains(part)
+        }
+    };
+    fs::write(place.path("rules.d/10-all.toml"), "# everything\n").unwrap();
+    let rule = daemon.wait_for("the rule is told", told("10-all.toml (the rules) is new"));
+    assert_eq!((rule.severity(), rule.text("Outcome")), ("", "file"));
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for("the reload", is(RELOADED));
+    fs::remove_file(place.path("control.sock")).unwrap();
+    daemon.wait_for("the socket is told", told("control.sock (the control socket) was removed"));
+    daemon.signal(Signal::SIGSTOP);
+    // Longer than what is told, which is five seconds.
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    daemon.signal(Signal::SIGCONT);
+    daemon.wait_for("the stop is told", told("did not run for"));
+    assert_eq!(of(&place.records(), INTERFERENCE).len(), 3);
+    daemon.signal(Signal::SIGTERM);
 }

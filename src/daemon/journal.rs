@@ -10,11 +10,12 @@ use serde_json::{Map, Value, json};
 
 use crate::daemon::charter::Charter;
 use crate::daemon::destinations;
+use crate::daemon::selfwatch::Notice;
 use crate::daemon::status::Board;
 use crate::model::clock::Moment;
 use crate::model::finding::{
-    CATEGORY_HEARTBEAT, CATEGORY_RELOADED, CATEGORY_SEGMENT, CATEGORY_STARTED, CATEGORY_STOPPED, Record,
-    property,
+    CATEGORY_HEARTBEAT, CATEGORY_INTERFERENCE, CATEGORY_RELOADED, CATEGORY_SEGMENT, CATEGORY_STARTED,
+    CATEGORY_STOPPED, Record, property,
 };
 use crate::model::loss::Loss;
 use crate::model::text::{cut, escape};
@@ -145,6 +146,13 @@ pub fn heartbeat(board: &Board, now: Moment) -> Record {
         board.heartbeat_minutes()
     );
     observation(CATEGORY_HEARTBEAT, &description, properties, now, board.boot_id())
+}
+
+/// Something was done to the daemon. Whether that was in order people have to say.
+pub fn interfered(board: &Board, notice: &Notice, now: Moment) -> Record {
+    let properties = Properties::from([(property::OUTCOME.into(), notice.kind.into())]);
+    let description = format!("Something was done to tetherd: {}.", notice.what);
+    observation(CATEGORY_INTERFERENCE, &description, properties, now, board.boot_id())
 }
 
 /// What a segment begins with where the next record would be a heartbeat.

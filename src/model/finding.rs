@@ -30,6 +30,8 @@ pub const CATEGORY_STOPPED: &str = "Tetherd: Stopped";
 pub const CATEGORY_RELOADED: &str = "Tetherd: Configuration Reloaded";
 /// The category of the record that says now and then how the daemon is.
 pub const CATEGORY_HEARTBEAT: &str = "Tetherd: Heartbeat";
+/// The category of the record that says that something was done to the daemon.
+pub const CATEGORY_INTERFERENCE: &str = "Tetherd: Interference";
 /// The category of the record that a segment begins with where nothing but a heartbeat comes.
 pub const CATEGORY_SEGMENT: &str = "Tetherd: Segment Begun";
 /// The category of the record that signs the chain before it.

@@ -204,16 +204,53 @@ fn what_is_wrong_is_said() {
     };
     let asks = || receiver(site.server.server(Some(&site.authority), rustls::ALL_VERSIONS));
     let old = &[&rustls::version::TLS12];
-    let (known, asking, asking_12) = (asks(), asks(), receiver(site.server.server(Some(&site.authority), old)));
+    let (known, asking, asking_12) =
+        (asks(), asks(), receiver(site.server.server(Some(&site.authority), old)));
     let cases = [
-        ("name", issue(&["a.example", "b.example"], |_| {}), "its certificate is for a.example, b.example and not for 127.0.0.1: set server_name"),
-        ("expired", issue(&["127.0.0.1"], |params| params.not_after = rcgen::date_time_ymd(2021, 2, 3)), "its certificate, or one of its CA's, expired at 2021-02-03T00:00:00"),
-        ("early", issue(&["127.0.0.1"], |params| params.not_before = rcgen::date_time_ymd(2051, 2, 3)), "its certificate is not valid before 2051-02-03T00:00:00"),
-        ("nameless", issue(&[], |_| {}), "its certificate names no host in subjectAltName (a CN is not enough), and has to name 127.0.0.1"),
-        ("client", issue(&["127.0.0.1"], |params| params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth]), "its certificate is not one for a server"),
-        ("ca", issue(&["127.0.0.1"], |params| params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained)), "its certificate is one of a CA (CA:TRUE)"),
-        ("unknown", receiver(other.issue(&["127.0.0.1"], |_| {}).usual()), "its certificate comes from none of those in /"),
-        ("garbage", false_one(b"220 mail.example ESMTP\r\n", false), "what it answers is no TLS: is it the right port?"),
+        (
+            "name",
+            issue(&["a.example", "b.example"], |_| {}),
+            "its certificate is for a.example, b.example and not for 127.0.0.1: set server_name",
+        ),
+        (
+            "expired",
+            issue(&["127.0.0.1"], |params| params.not_after = rcgen::date_time_ymd(2021, 2, 3)),
+            "its certificate, or one of its CA's, expired at 2021-02-03T00:00:00",
+        ),
+        (
+            "early",
+            issue(&["127.0.0.1"], |params| params.not_before = rcgen::date_time_ymd(2051, 2, 3)),
+            "its certificate is not valid before 2051-02-03T00:00:00",
+        ),
+        (
+            "nameless",
+            issue(&[], |_| {}),
+            "its certificate names no host in subjectAltName (a CN is not enough), and has to name 127.0.0.1",
+        ),
+        (
+            "client",
+            issue(&["127.0.0.1"], |params| {
+                params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth]
+            }),
+            "its certificate is not one for a server",
+        ),
+        (
+            "ca",
+            issue(&["127.0.0.1"], |params| {
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained)
+            }),
+            "its certificate is one of a CA (CA:TRUE)",
+        ),
+        (
+            "unknown",
+            receiver(other.issue(&["127.0.0.1"], |_| {}).usual()),
+            "its certificate comes from none of those in /",
+        ),
+        (
+            "garbage",
+            false_one(b"220 mail.example ESMTP\r\n", false),
+            "what it answers is no TLS: is it the right port?",
+        ),
         ("alike", false_one(b"\x16\x03\x03\x00\x04\xff\xff\xff\xff", false), "what it answers is no TLS"),
         ("closes", false_one(b"", true), "closed the connection in the handshake: does it expect TLS there?"),
         ("hangs", false_one(b"", false), "the handshake was not over within 10 s: does it expect TLS there?"),

@@ -88,8 +88,10 @@ impl Tls {
                 return Ok(None);
             }
             if Instant::now() >= until {
-                let what =
-                    format!("the handshake was not over within {} s: does it expect TLS there?", most.as_secs());
+                let what = format!(
+                    "the handshake was not over within {} s: does it expect TLS there?",
+                    most.as_secs()
+                );
                 return Err(io::Error::new(io::ErrorKind::TimedOut, what));
             }
         }
@@ -179,7 +181,11 @@ impl Pipe for Tls {
             } else if self.receive()? == 0 {
                 let unproven = self.confirm == Confirm::CloseNotify && self.ending != Ending::Not;
                 let what = "it closed the connection without TLS's close_notify, which confirm = \"close-notify\" wants";
-                return if unproven { Err(io::Error::new(io::ErrorKind::UnexpectedEof, what)) } else { Ok(0) };
+                return if unproven {
+                    Err(io::Error::new(io::ErrorKind::UnexpectedEof, what))
+                } else {
+                    Ok(0)
+                };
             }
         }
         Err(io::ErrorKind::WouldBlock.into())

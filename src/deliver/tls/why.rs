@@ -137,7 +137,8 @@ mod tests {
     fn a_certificate_cannot_write_into_the_log() {
         let presented = (0..9).map(|n| format!("DnsName(\"a{n}\n\u{1b}[31m{}\")", "x".repeat(500))).collect();
         let expected = ServerName::try_from("siem.example").unwrap();
-        let error = Error::InvalidCertificate(CertificateError::NotValidForNameContext { expected, presented });
+        let error =
+            Error::InvalidCertificate(CertificateError::NotValidForNameContext { expected, presented });
         let said = why(&error, &Own { trusts: String::new(), has_certificate: false });
         assert!(said.starts_with("its certificate is for a0\\n"), "{said}");
         assert!(said.len() < 600 && !said.contains(char::is_control), "{said}");

@@ -29,6 +29,8 @@ mod cri_attacks;
 mod cri_metadata;
 #[path = "containers/cri_sessions.rs"]
 mod cri_sessions;
+#[path = "containers/deployed.rs"]
+mod deployed;
 #[path = "containers/docker.rs"]
 mod docker;
 #[path = "containers/docker_attacks.rs"]

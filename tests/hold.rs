@@ -213,7 +213,8 @@ fn execveat_by_a_thread_and_by_descriptor() {
 }
 
 /// No filesystem that could be marked has it: the connector sees it, or it is held when its loader is opened. What ran is
-/// the program either way.
+/// the program either way. It may have gone before the connector's look (docs/hold.md): then it is counted, and says so, and
+/// the next one is tried.
 #[test]
 fn a_program_in_memory() {
     require!("python3", "gcc");
@@ -221,10 +222,17 @@ fn a_program_in_memory() {
     let daemon = Daemon::start(HOLD);
     let code = "m = os.memfd_create('x')\nos.write(m, open('/bin/cat', 'rb').read())\n\
         os.execve(m, ['frob', '/proc/self/status'], {})";
-    let found = of_python(&daemon, code);
-    assert_eq!(found.observed("held") + found.observed("live"), 1, "{}", found.brief());
-    assert!(found.ran(&["frob", "/proc/self/status"]), "{}", found.brief());
-    assert!(found.text("Process_Binary_Fullpath").contains("memfd:x"), "{}", found.0);
+    let seen = (0..5).any(|_| {
+        let found = of_python(&daemon, code);
+        let seen = found.observed("held") + found.observed("live");
+        assert_eq!(seen + found.observed("inherited"), 1, "{}", found.brief());
+        if seen == 1 {
+            assert!(found.ran(&["frob", "/proc/self/status"]), "{}", found.brief());
+            assert!(found.text("Process_Binary_Fullpath").contains("memfd:x"), "{}", found.0);
+        }
+        seen == 1
+    });
+    assert!(seen, "none of five was seen while it lived");
     daemon.stop();
 }
 

@@ -46,7 +46,12 @@ fn main() {
     let world = World { now: second / 3_600 * 3_600 * incident::SECOND, days };
     for index in first..first + nodes {
         let machine = world.machine(index);
-        let settings = SpoolSettings { directory: out.join(&machine.name), ..SpoolSettings::default() };
+        // Everything is kept: what is measured is how it gets away.
+        let settings = SpoolSettings {
+            directory: out.join(&machine.name),
+            max_bytes: 1 << 40,
+            ..SpoolSettings::default()
+        };
         let (mut writer, _) = Writer::open(settings, &machine.boot).unwrap();
         let mut made = world.records(index, records);
         for batch in made.chunks_mut(BATCH) {

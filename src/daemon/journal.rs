@@ -65,7 +65,8 @@ pub fn started(board: &Board, before: &Ending, now: Moment) -> Record {
     } else if before.clean {
         ("clean", format!("The run before it ended in order with record {}.", before.sequence))
     } else {
-        let how = if same_boot { "it was killed or crashed" } else { "the machine went down" };
+        let how =
+            if same_boot { "it was killed or crashed" } else { "it was killed, or the machine went down" };
         let told = format!(
             "The run before it did NOT end in order: {how}; its last record is {} of {}.",
             before.sequence,

@@ -7,7 +7,7 @@ use tetherd::config::{Config, file};
 use tetherd::daemon::charter::Charter;
 use tetherd::daemon::journal;
 use tetherd::daemon::status::{Board, Proof};
-use tetherd::deliver::progress::Progress;
+use tetherd::deliver::progress::{Progress, State};
 use tetherd::engine::policy::Source;
 use tetherd::model::clock::Moment;
 use tetherd::model::finding::Record;
@@ -33,8 +33,12 @@ pub fn records(directory: &Path) -> Vec<Record> {
     let new = Arc::new(Charter::new(&config, &[rules("b.toml", "#"), rules("c.toml", "")]));
     board.set_charter(new.clone());
     board.set_proof(Proof { public_key: Some(signer(directory).public()), why: None });
-    let destinations = config.destinations();
-    board.set_deliveries(destinations.iter().map(|to| Arc::new(Progress::new(to))).collect());
+    let started = |to| {
+        let progress = Progress::new(to);
+        progress.set_state(State::Stalled);
+        Arc::new(progress)
+    };
+    board.set_deliveries(config.destinations().iter().map(started).collect());
     let before = |sequence, clean| Ending { sequence, time: NOW.rfc3339(), boot_id: BOOT.into(), clean };
     let now = Moment { mono_ns: NOW.mono_ns, ..NOW };
     vec![

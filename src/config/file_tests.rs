@@ -281,5 +281,5 @@ fn printed_destinations_read_back() {
         assert_eq!((&one.categories, &one.namespaces), (&other.categories, &other.namespaces));
         assert_eq!((one.start, one.confirm), (other.start, other.confirm));
     }
-    assert_eq!(again.len(), 3);
+    assert_eq!(again.len(), 4);
 }

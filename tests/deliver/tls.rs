@@ -108,6 +108,19 @@ fn the_name_that_is_asked_for() {
     assert_eq!(asked.lock().unwrap().as_deref(), Some("siem.example"));
 }
 
+/// A certificate that nobody else has signed, trusted as it is.
+#[test]
+fn a_certificate_that_is_its_own_ca() {
+    let site = Site::new();
+    let own = Identity::of_nobody(&["127.0.0.1"]);
+    let receiver = receiver(own.usual());
+    let mut siem = site.to("siem", receiver.address());
+    siem.tls.ca = file(site.path(), "own.pem", &own.pem, 0o644);
+    let mut ground = Ground::new(10);
+    ground.start(&[siem]);
+    ground.all_arrive("siem", || receiver.arrived());
+}
+
 #[test]
 fn closes_within_a_message() {
     const BREAKS: usize = 5;
@@ -244,7 +257,7 @@ fn what_is_wrong_is_said() {
         (
             "unknown",
             receiver(other.issue(&["127.0.0.1"], |_| {}).usual()),
-            "its certificate comes from none of those in /",
+            "its certificate comes from no CA in /",
         ),
         (
             "garbage",
@@ -299,7 +312,7 @@ fn files_that_change() {
     let mut ground = Ground::new(50);
     let receiver = receiver(next.issue(&["127.0.0.1"], |_| {}).usual());
     ground.start(&[site.to("siem", receiver.address())]);
-    assert!(trouble(&ground, "siem").contains("its certificate comes from none of those in /"));
+    assert!(trouble(&ground, "siem").contains("its certificate comes from no CA in /"));
     std::fs::remove_file(site.path().join("ca.pem")).unwrap();
     wait_for("the file is missed", || {
         let error = ground.of("siem").situation().error;

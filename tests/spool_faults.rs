@@ -38,6 +38,7 @@ fn settings(dir: &Path) -> SpoolSettings {
         min_free_bytes: 0,
         max_days: 0,
         reserve_bytes: 64 << 10,
+        ..SpoolSettings::default()
     }
 }
 

@@ -37,8 +37,8 @@ use crossbeam_channel::{Receiver, bounded, select, tick};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use crate::config::{Config, certificates};
 use crate::config::rules_dir::read_rules;
+use crate::config::{Config, certificates};
 use crate::daemon::allowance::Allowance;
 use crate::daemon::engine_thread::{EngineOrder, EngineWires};
 use crate::daemon::error::DaemonError;

@@ -270,7 +270,12 @@ fn destination(destination: &Destination) -> Check {
                 files::load(&destination.tls).err().and_then(|found| found.into_iter().next())
         {
             let what = format!("{name}: {} {}", unfit.key, unfit.what);
-            return check("deliver", Outcome::Warn, what, "findings wait in the spool; tetherd check-config says what to do");
+            return check(
+                "deliver",
+                Outcome::Warn,
+                what,
+                "findings wait in the spool; tetherd check-config says what to do",
+            );
         }
         return check("deliver", Outcome::Ok, format!("{name}: {transport} to {address}, not asked"), "");
     }

@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::config::values::{
-    Value, facility, flag, number, optional_path, path_shown, quoted, shown, size, socket, text, texts, within,
+    Value, facility, flag, number, optional_path, path_shown, quoted, shown, size, socket, text, texts,
+    within,
 };
 use crate::config::{Config, values};
 use crate::deliver::settings::{

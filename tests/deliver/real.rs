@@ -161,7 +161,9 @@ action(type="omfile" File="{out}" template="line")
 fn syslog_ng(way: Way, port: u16, socket: &str, out: &str) -> String {
     let source = match way {
         Way::Socket => format!("unix-dgram(\"{socket}\")"),
-        Way::Tcp | Way::Tls => format!("syslog(ip(127.0.0.1) port({port}) transport(tcp) max-connections(100))"),
+        Way::Tcp | Way::Tls => {
+            format!("syslog(ip(127.0.0.1) port({port}) transport(tcp) max-connections(100))")
+        }
     };
     format!(
         r#"@version: 3.35

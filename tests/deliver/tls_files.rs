@@ -51,23 +51,44 @@ fn every_problem_with_the_files_is_named() {
     }
     let own = |name: &str| format!("ca = \"{}\"\n", at(name));
     for (lines, wanted) in [
-        (own("nowhere.pem"), "t.toml:5:6: deliver.ca: {}nowhere.pem cannot be read (No such file or directory (os error 2)); until then nothing is sent to siem; name a file with the certificate of the receiver's CA in PEM"),
+        (
+            own("nowhere.pem"),
+            "t.toml:5:6: deliver.ca: {}nowhere.pem cannot be read (No such file or directory (os error 2)); until then nothing is sent to siem; name a file with the certificate of the receiver's CA in PEM",
+        ),
         (own(""), "deliver.ca: {} cannot be read (it is no regular file)"),
         (own("none.pem"), "deliver.ca: {}none.pem holds no certificate; "),
         (own("torn.pem"), "deliver.ca: {}torn.pem is no whole PEM ("),
         (own("empty.pem"), "deliver.ca: {}empty.pem holds a certificate, number 1, that is none ("),
         (own("long.pem"), "deliver.ca: {}long.pem is longer than 1 MiB; "),
-        (own("written.pem"), "deliver.ca: {}written.pem is a file that everybody may write (mode 0666); until then nothing is sent to siem; chmod o-w "),
-        (pair("node.pem", "other.key"), "t.toml:7:7: deliver.key: {}other.key does not belong to the certificate {}node.pem; until then nothing is sent to siem; name the key"),
-        (pair("node.pem", "open.key"), "deliver.key: {}open.key is a file that everybody may read (mode 0644); until then nothing is sent to siem; chmod o-rwx "),
+        (
+            own("written.pem"),
+            "deliver.ca: {}written.pem is a file that everybody may write (mode 0666); until then nothing is sent to siem; chmod o-w ",
+        ),
+        (
+            pair("node.pem", "other.key"),
+            "t.toml:7:7: deliver.key: {}other.key does not belong to the certificate {}node.pem; until then nothing is sent to siem; name the key",
+        ),
+        (
+            pair("node.pem", "open.key"),
+            "deliver.key: {}open.key is a file that everybody may read (mode 0644); until then nothing is sent to siem; chmod o-rwx ",
+        ),
         (pair("node.pem", "ca.pem"), "deliver.key: {}ca.pem is a file that everybody may read"),
         (pair("node.pem", "none.pem"), "deliver.key: {}none.pem holds no private key; "),
-        (pair("node.pem", "locked.key"), "deliver.key: {}locked.key holds a key with a passphrase, which nobody is there to type; until then nothing is sent to siem; openssl pkey -in "),
+        (
+            pair("node.pem", "locked.key"),
+            "deliver.key: {}locked.key holds a key with a passphrase, which nobody is there to type; until then nothing is sent to siem; openssl pkey -in ",
+        ),
         (pair("none.pem", "node.key"), "t.toml:6:15: deliver.certificate: {}none.pem holds no certificate"),
         (pair("empty.pem", "node.key"), "deliver.certificate: {}empty.pem holds a certificate that is none"),
-        (format!("certificate = \"{}\"\n", at("node.pem")), "t.toml:5:15: deliver.certificate: there is no key with it; tetherd does not start with it, and a reload keeps what is in force; set key too, or neither"),
+        (
+            format!("certificate = \"{}\"\n", at("node.pem")),
+            "t.toml:5:15: deliver.certificate: there is no key with it; tetherd does not start with it, and a reload keeps what is in force; set key too, or neither",
+        ),
         (format!("key = \"{}\"\n", at("node.key")), "deliver.key: there is no certificate with it"),
-        ("server_name = \"*.example\"\n".into(), "t.toml:5:15: deliver.server_name: \"*.example\": no certificate can have this name; "),
+        (
+            "server_name = \"*.example\"\n".into(),
+            "t.toml:5:15: deliver.server_name: \"*.example\": no certificate can have this name; ",
+        ),
         ("ca = \"ca.pem\"\n".into(), "deliver.ca: \"ca.pem\" is not absolute; "),
     ] {
         let (said, code) = check(place.path(), &lines);
@@ -75,7 +96,10 @@ fn every_problem_with_the_files_is_named() {
         assert!(said.contains(&wanted) && code == Some(78), "{code:?}: {said}\nwanted: {wanted}");
     }
     // All of them in one run.
-    let (said, _) = check(place.path(), &format!("{}certificate = \"{}\"\nkey = \"{}\"\n", own("none.pem"), at("torn.pem"), at("open.key")));
+    let (said, _) = check(
+        place.path(),
+        &format!("{}certificate = \"{}\"\nkey = \"{}\"\n", own("none.pem"), at("torn.pem"), at("open.key")),
+    );
     assert_eq!(said.lines().count(), 3, "{said}");
 }
 

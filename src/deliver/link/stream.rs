@@ -81,7 +81,16 @@ pub struct Stream<P> {
 impl<P: Pipe> Stream<P> {
     /// On a non-blocking connection.
     pub fn new(pipe: P, framing: Framing, confirm: Confirm) -> Self {
-        Self { pipe, framing, confirm, rest: Vec::new(), finished: false, ended: false, said: 0, waiting: None }
+        Self {
+            pipe,
+            framing,
+            confirm,
+            rest: Vec::new(),
+            finished: false,
+            ended: false,
+            said: 0,
+            waiting: None,
+        }
     }
 
     /// Hands over what is left; whether that was all.

@@ -23,20 +23,25 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
 # Reads from a socket of a kind until it is ended, and throws away.
 SINK = r"""
-import os, socket, sys, threading
+import os, socket, ssl, sys, threading
 kind, address = sys.argv[1:3]
-if kind == "tcp":
+if kind in ("tcp", "tls"):
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
 elif kind == "unix-stream":
     listener = socket.socket(socket.AF_UNIX); listener.bind(address); listener.listen(64)
 else:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); listener.bind(address)
-print(listener.getsockname()[1] if kind == "tcp" else 0, flush=True)
+print(listener.getsockname()[1] if kind in ("tcp", "tls") else 0, flush=True)
+if kind == "tls":
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(address + ".pem", address + ".key")
 buffer = bytearray(1 << 20)
 while kind == "unix-datagram":
     listener.recv_into(buffer)
 while True:
     connection, _ = listener.accept()
+    if kind == "tls":
+        connection = context.wrap_socket(connection, server_side=True)
     while connection.recv_into(buffer):
         pass
     connection.close()
@@ -45,6 +50,7 @@ while True:
 DESTINATIONS = [
     ("tcp, scc", "tcp", "scc", ""),
     ("tcp, scc, confirm = kernel", "tcp", "scc", 'confirm = "kernel"\n'),
+    ("tls, scc", "tls", "scc", ""),
     ("tcp, compact", "tcp", "compact", ""),
     ("tcp, ocsf", "tcp", "ocsf", ""),
     ("tcp, cef", "tcp", "cef", ""),
@@ -73,10 +79,16 @@ def sent(place, spool, count, transport, form, more):
     folder = place.new("deliver")
     os.makedirs(folder)
     path = os.path.join(folder, "sink")
+    if transport == "tls":
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                        "-subj", "/CN=bench", "-addext", "basicConstraints=critical,CA:FALSE", "-addext",
+                        "subjectAltName=IP:127.0.0.1", "-keyout", f"{path}.key", "-out", f"{path}.pem"],
+                       check=True, stderr=subprocess.DEVNULL)
+        more += f'ca = "{path}.pem"\n'
     sink = child.start([sys.executable, "-c", SINK, transport, path], stdout=subprocess.PIPE, text=True)
     try:
         port = sink.stdout.readline().strip()
-        address = f"127.0.0.1:{port}" if transport == "tcp" else path
+        address = f"127.0.0.1:{port}" if transport in ("tcp", "tls") else path
         lines = (f'[spool]\nmax_bytes = {1 << 40}\n[[deliver]]\nname = "bench"\ntransport = "{transport}"\naddress = "{address}"\n'
                  f'format = "{form}"\n{more}')
         daemon = Daemon(folder, (), lines)

@@ -20,6 +20,10 @@ pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
 }
 
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
 /// A certificate with its key.
 pub struct Identity {
     pub pem: String,
@@ -38,8 +42,7 @@ impl Authority {
 
     /// A certificate for these names, after a `change` to it.
     pub fn issue(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Identity {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names).unwrap();
+        let mut params = CertificateParams::new(owned(names)).unwrap();
         params.distinguished_name.push(DnType::CommonName, "node");
         change(&mut params);
         let key = KeyPair::generate().unwrap();
@@ -55,6 +58,13 @@ impl Authority {
 }
 
 impl Identity {
+    /// Signed by itself, and no CA.
+    pub fn of_nobody(names: &[&str]) -> Self {
+        let params = CertificateParams::new(owned(names)).unwrap();
+        let key = KeyPair::generate().unwrap();
+        Self { pem: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
+    }
+
     /// A server that shows it, and asks for a certificate of `clients`.
     pub fn server(
         &self,

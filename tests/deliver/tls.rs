@@ -108,6 +108,19 @@ fn the_name_that_is_asked_for() {
     assert_eq!(asked.lock().unwrap().as_deref(), Some("siem.example"));
 }
 
+/// A certificate that nobody else has signed, trusted as it is.
+#[test]
+fn a_certificate_that_is_its_own_ca() {
+    let site = Site::new();
+    let own = Identity::of_nobody(&["127.0.0.1"]);
+    let receiver = receiver(own.usual());
+    let mut siem = site.to("siem", receiver.address());
+    siem.tls.ca = file(site.path(), "own.pem", &own.pem, 0o644);
+    let mut ground = Ground::new(10);
+    ground.start(&[siem]);
+    ground.all_arrive("siem", || receiver.arrived());
+}
+
 #[test]
 fn closes_within_a_message() {
     const BREAKS: usize = 5;
@@ -204,16 +217,53 @@ fn what_is_wrong_is_said() {
     };
     let asks = || receiver(site.server.server(Some(&site.authority), rustls::ALL_VERSIONS));
     let old = &[&rustls::version::TLS12];
-    let (known, asking, asking_12) = (asks(), asks(), receiver(site.server.server(Some(&site.authority), old)));
+    let (known, asking, asking_12) =
+        (asks(), asks(), receiver(site.server.server(Some(&site.authority), old)));
     let cases = [
-        ("name", issue(&["a.example", "b.example"], |_| {}), "its certificate is for a.example, b.example and not for 127.0.0.1: set server_name"),
-        ("expired", issue(&["127.0.0.1"], |params| params.not_after = rcgen::date_time_ymd(2021, 2, 3)), "its certificate, or one of its CA's, expired at 2021-02-03T00:00:00"),
-        ("early", issue(&["127.0.0.1"], |params| params.not_before = rcgen::date_time_ymd(2051, 2, 3)), "its certificate is not valid before 2051-02-03T00:00:00"),
-        ("nameless", issue(&[], |_| {}), "its certificate names no host in subjectAltName (a CN is not enough), and has to name 127.0.0.1"),
-        ("client", issue(&["127.0.0.1"], |params| params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth]), "its certificate is not one for a server"),
-        ("ca", issue(&["127.0.0.1"], |params| params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained)), "its certificate is one of a CA (CA:TRUE)"),
-        ("unknown", receiver(other.issue(&["127.0.0.1"], |_| {}).usual()), "its certificate comes from none of those in /"),
-        ("garbage", false_one(b"220 mail.example ESMTP\r\n", false), "what it answers is no TLS: is it the right port?"),
+        (
+            "name",
+            issue(&["a.example", "b.example"], |_| {}),
+            "its certificate is for a.example, b.example and not for 127.0.0.1: set server_name",
+        ),
+        (
+            "expired",
+            issue(&["127.0.0.1"], |params| params.not_after = rcgen::date_time_ymd(2021, 2, 3)),
+            "its certificate, or one of its CA's, expired at 2021-02-03T00:00:00",
+        ),
+        (
+            "early",
+            issue(&["127.0.0.1"], |params| params.not_before = rcgen::date_time_ymd(2051, 2, 3)),
+            "its certificate is not valid before 2051-02-03T00:00:00",
+        ),
+        (
+            "nameless",
+            issue(&[], |_| {}),
+            "its certificate names no host in subjectAltName (a CN is not enough), and has to name 127.0.0.1",
+        ),
+        (
+            "client",
+            issue(&["127.0.0.1"], |params| {
+                params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth]
+            }),
+            "its certificate is not one for a server",
+        ),
+        (
+            "ca",
+            issue(&["127.0.0.1"], |params| {
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained)
+            }),
+            "its certificate is one of a CA (CA:TRUE)",
+        ),
+        (
+            "unknown",
+            receiver(other.issue(&["127.0.0.1"], |_| {}).usual()),
+            "its certificate comes from no CA in /",
+        ),
+        (
+            "garbage",
+            false_one(b"220 mail.example ESMTP\r\n", false),
+            "what it answers is no TLS: is it the right port?",
+        ),
         ("alike", false_one(b"\x16\x03\x03\x00\x04\xff\xff\xff\xff", false), "what it answers is no TLS"),
         ("closes", false_one(b"", true), "closed the connection in the handshake: does it expect TLS there?"),
         ("hangs", false_one(b"", false), "the handshake was not over within 10 s: does it expect TLS there?"),
@@ -262,7 +312,7 @@ fn files_that_change() {
     let mut ground = Ground::new(50);
     let receiver = receiver(next.issue(&["127.0.0.1"], |_| {}).usual());
     ground.start(&[site.to("siem", receiver.address())]);
-    assert!(trouble(&ground, "siem").contains("its certificate comes from none of those in /"));
+    assert!(trouble(&ground, "siem").contains("its certificate comes from no CA in /"));
     std::fs::remove_file(site.path().join("ca.pem")).unwrap();
     wait_for("the file is missed", || {
         let error = ground.of("siem").situation().error;

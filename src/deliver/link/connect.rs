@@ -111,7 +111,7 @@ impl Connector {
                 let Some(addresses) = resolver.addresses(stop)? else { return Ok(None) };
                 first(&addresses, |address| {
                     let Some(socket) = tcp(address, stop)? else { return Ok(None) };
-                    let own = Own { trusts: client.trusts(), has_certificate: client.has_certificate() };
+                    let own = Own { strange: client.strange(), has_certificate: client.has_certificate() };
                     let session = Tls::handshake(socket, client.session()?, *confirm, own, stop)?;
                     let link = |session| Stream::new(session, Framing::OctetCounting, *confirm);
                     Ok(session.map(|session| Box::new(link(session)) as Box<dyn Link>))

@@ -24,6 +24,8 @@ use crate::deliver::tls::why::{Own, why};
 
 /// How long the handshake may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// The same when it is time to stop: what is left is sent, if that does not take long.
+const HANDSHAKE_LAST: Duration = Duration::from_millis(500);
 /// How long it is waited for before it is looked whether it is time to stop.
 const SLICE: Duration = Duration::from_millis(100);
 /// Reads from the socket for what the receiver says at one time.
@@ -62,17 +64,14 @@ impl Tls {
         own: Own,
         stop: &Receiver<()>,
     ) -> io::Result<Option<Self>> {
-        Self { socket, session, confirm, own, heard: 0, ending: Ending::Not }.shake(HANDSHAKE_TIME, stop)
-    }
-
-    fn shake(mut self, most: Duration, stop: &Receiver<()>) -> io::Result<Option<Self>> {
-        let until = Instant::now() + most;
+        let mut new = Self { socket, session, confirm, own, heard: 0, ending: Ending::Not };
+        let began = Instant::now();
         loop {
-            let flushed = self.flush()?;
-            if flushed && !self.session.is_handshaking() {
-                return Ok(Some(self));
+            let flushed = new.flush()?;
+            if flushed && !new.session.is_handshaking() {
+                return Ok(Some(new));
             }
-            match self.receive() {
+            match new.receive() {
                 Ok(0) => {
                     let what = "it closed the connection in the handshake: does it expect TLS there? Its own log may say more";
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
@@ -81,15 +80,16 @@ impl Tls {
                 Ok(_) => {}
                 Err(_) => {
                     let events = if flushed { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
-                    wait_for(self.socket.as_fd(), events, SLICE);
+                    wait_for(new.socket.as_fd(), events, SLICE);
                 }
             }
-            if stop.try_recv() == Err(TryRecvError::Disconnected) {
+            if began.elapsed() >= HANDSHAKE_LAST && stop.try_recv() == Err(TryRecvError::Disconnected) {
                 return Ok(None);
             }
-            if Instant::now() >= until {
+            if began.elapsed() >= HANDSHAKE_TIME {
+                let seconds = HANDSHAKE_TIME.as_secs();
                 let what =
-                    format!("the handshake was not over within {} s: does it expect TLS there?", most.as_secs());
+                    format!("the handshake was not over within {seconds} s: does it expect TLS there?");
                 return Err(io::Error::new(io::ErrorKind::TimedOut, what));
             }
         }
@@ -179,7 +179,10 @@ impl Pipe for Tls {
             } else if self.receive()? == 0 {
                 let unproven = self.confirm == Confirm::CloseNotify && self.ending != Ending::Not;
                 let what = "it closed the connection without TLS's close_notify, which confirm = \"close-notify\" wants";
-                return if unproven { Err(io::Error::new(io::ErrorKind::UnexpectedEof, what)) } else { Ok(0) };
+                return match unproven {
+                    true => Err(io::Error::new(io::ErrorKind::UnexpectedEof, what)),
+                    false => Ok(0),
+                };
             }
         }
         Err(io::ErrorKind::WouldBlock.into())

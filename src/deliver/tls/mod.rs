@@ -72,11 +72,11 @@ impl Client {
         Ok(session)
     }
 
-    /// What is trusted, for a sentence.
-    pub fn trusts(&self) -> String {
+    /// Where a certificate comes from that is not trusted, for a sentence.
+    pub fn strange(&self) -> String {
         match self.settings.ca.as_path() {
-            none if none == Path::new("") => "the system's CAs".to_owned(),
-            ca => format!("those in {}", files::shown(ca)),
+            none if none == Path::new("") => "none of the system's CAs".to_owned(),
+            ca => format!("no CA in {}", files::shown(ca)),
         }
     }
 

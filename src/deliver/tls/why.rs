@@ -14,8 +14,8 @@ const NAMES: (usize, usize) = (4, 64);
 /// What we know of ourselves.
 #[derive(Clone, Debug)]
 pub struct Own {
-    /// What is trusted, as a clause says it.
-    pub trusts: String,
+    /// Where a certificate comes from that is not trusted, as a clause says it.
+    pub strange: String,
     /// Whether a certificate is shown to who asks.
     pub has_certificate: bool,
 }
@@ -64,8 +64,8 @@ fn certificate(error: &CertificateError, own: &Own) -> String {
             format!("its certificate is not valid before {}: is this clock right?", time(*not_before))
         }
         CertificateError::UnknownIssuer => format!(
-            "its certificate comes from none of {}: set ca to its CA's certificate; between the two, it has to send the others",
-            own.trusts
+            "its certificate comes from {}: set ca to its CA's; what lies between the two the receiver has to send",
+            own.strange
         ),
         CertificateError::Revoked => "its certificate was revoked".into(),
         CertificateError::BadSignature => {
@@ -137,8 +137,9 @@ mod tests {
     fn a_certificate_cannot_write_into_the_log() {
         let presented = (0..9).map(|n| format!("DnsName(\"a{n}\n\u{1b}[31m{}\")", "x".repeat(500))).collect();
         let expected = ServerName::try_from("siem.example").unwrap();
-        let error = Error::InvalidCertificate(CertificateError::NotValidForNameContext { expected, presented });
-        let said = why(&error, &Own { trusts: String::new(), has_certificate: false });
+        let error =
+            Error::InvalidCertificate(CertificateError::NotValidForNameContext { expected, presented });
+        let said = why(&error, &Own { strange: String::new(), has_certificate: false });
         assert!(said.starts_with("its certificate is for a0\\n"), "{said}");
         assert!(said.len() < 600 && !said.contains(char::is_control), "{said}");
     }

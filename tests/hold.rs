@@ -473,6 +473,7 @@ fn a_full_disk_holds_nothing_up() {
     let _alone = alone();
     let small = "[spool]\nsegment_bytes = 65536\nmax_bytes = 1048576\nmin_free_bytes = 0\n";
     let place = Place::new(&format!("{HOLD}{small}"));
+    place.tears();
     let full = Mounted::new(&place.spool(), "tmpfs", "size=2m,mode=750");
     let daemon = Daemon::start_in(&place);
     let filler = full.0.join("filler");

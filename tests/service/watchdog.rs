@@ -53,6 +53,7 @@ fn a_thread_that_hangs() {
 
     let cursor = place.spool().join(".cursor.syslog.tmp");
     trap(&cursor);
+    let before = manager.daemon.count("syslog_sent");
     let attacker = attacker::Listener::tcp();
     let stream = std::net::TcpStream::connect(("127.0.0.1", attacker.port())).unwrap();
     let _victim = victim::Victim::on_socket(&stream, "/bin/sh", &["-c", "read line"]);
@@ -62,7 +63,7 @@ fn a_thread_that_hangs() {
     // What was sent before that.
     while manager.next(Duration::ZERO).is_some() {}
     assert_eq!(manager.next(A_WHILE), None, "the manager hears nothing while a thread hangs");
-    assert_eq!(manager.daemon.count("syslog_sent"), 1, "all others go on");
+    assert!(manager.daemon.count("syslog_sent") > before, "all others go on");
 
     let _reader = release(&cursor);
     manager.hears("WATCHDOG=1");

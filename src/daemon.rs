@@ -11,6 +11,7 @@ pub mod calls;
 pub mod charter;
 pub mod confine;
 pub mod control;
+pub mod coverage;
 pub mod destinations;
 pub mod engine_thread;
 pub mod error;
@@ -45,6 +46,7 @@ use crate::config::rules_dir::read_rules;
 use crate::config::{Config, DEFAULT_FILE, certificates};
 use crate::daemon::allowance::Allowance;
 use crate::daemon::charter::Charter;
+use crate::daemon::coverage::Coverage;
 use crate::daemon::engine_thread::{EngineOrder, EngineWires};
 use crate::daemon::error::DaemonError;
 use crate::daemon::journal::Heartbeat;
@@ -65,6 +67,7 @@ use crate::enrich::settings::CriSockets;
 use crate::enrich::{self, Enricher};
 use crate::host::live::LiveHost;
 use crate::model::clock::SECOND;
+use crate::model::loss::Loss;
 use crate::sensor::held::HeldLooks;
 use crate::sensor::hold::Hold;
 use crate::sensor::marks::Watched;
@@ -166,6 +169,11 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     };
     let lookout = Lookout::new(config.sensor.clone(), stats.clone(), wires)?;
     board.set_sensor(lookout.shared());
+    let (coverage, gap) = Coverage::begin(&config.spool.directory, &boot_id, clock::now());
+    if let Some(gap) = gap {
+        log::info!("{}", gap.sentence());
+        stats.lose(Loss::NotListening, 1);
+    }
     let hold = Hold::start(&config.sensor, stats.clone(), held, watched(&judge.catalog), interest)
         .map_err(DaemonError::Thread)?;
     board.set_hold(hold.state());
@@ -180,10 +188,17 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     let control = control::Control::start(&config.control.socket, board.clone(), sweeps_in.clone())?;
     let heartbeat = Heartbeat::every(config.spool.heartbeat_minutes * 60 * SECOND, clock::now());
     let allowance = Allowance::of(config.spool.max_bytes, clock::now().mono_ns);
-    let record_thread =
-        RecordThread { writer, enricher, stats: stats.clone(), board: board.clone(), allowance, heartbeat }
-            .spawn(work, deliveries.news(), leftovers, opened, screen::Screen::new(options.quiet))
-            .map_err(DaemonError::Thread)?;
+    let record_thread = RecordThread {
+        writer,
+        enricher,
+        stats: stats.clone(),
+        board: board.clone(),
+        allowance,
+        gap,
+        heartbeat,
+    }
+    .spawn(work, deliveries.news(), leftovers, opened, screen::Screen::new(options.quiet))
+    .map_err(DaemonError::Thread)?;
     let mount_namespace = lookout::host_mount_namespace();
     let relay_thread = RelayThread { judge, board: board.clone(), events: events_in.clone(), recent }
         .spawn(suspects)
@@ -206,7 +221,7 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     log::info!("ready");
     service.ready();
 
-    let threads = (lookout, hold, service);
+    let threads = (lookout, hold, service, coverage);
     let outcome =
         watch(&signals, config, &options, threads, &work_in, &engine_orders_in, &sweeps_in, &catalog, &board);
 
@@ -244,7 +259,7 @@ fn watch(
     signals: &Receiver<i32>,
     mut config: Config,
     options: &RunOptions,
-    (mut lookout, mut hold, mut service): (Lookout, Hold, Service),
+    (mut lookout, mut hold, mut service, mut coverage): (Lookout, Hold, Service, Coverage),
     work: &Giver,
     engine: &crossbeam_channel::Sender<EngineOrder>,
     sweeps: &crossbeam_channel::Sender<SweepRequest>,
@@ -273,6 +288,7 @@ fn watch(
                     break Err(error.into());
                 }
                 hold.tick();
+                coverage.tick(clock::now());
                 service.tick(board.stats().pulses(), clock::now().mono_ns);
                 let losses = lookout.new_losses();
                 if !losses.is_empty() {
@@ -294,6 +310,8 @@ fn watch(
     };
     service.stopping();
     hold.stop();
+    // What was heard up to here is looked at.
+    coverage.end(clock::now());
     lookout.stop();
     outcome
 }

@@ -25,6 +25,7 @@ use common::{token, wait_for};
 use nix::sys::signal::Signal;
 use tetherd::model::clock::Moment;
 use tetherd::model::detection::State;
+use tetherd::model::finding::CATEGORY_LOSS;
 use tetherd::spool::record::observation;
 use tetherd::spool::settings::SpoolSettings;
 use tetherd::spool::writer::Writer;
@@ -118,6 +119,34 @@ fn a_tether_that_ended_meanwhile_is_closed() {
     victim.wait();
     let daemon = Daemon::start_in(&place);
     daemon.wait_for("the end", |r| r.id() == first.id() && r.state() == "INACTIVE");
+    daemon.stop();
+}
+
+/// The time in which nobody listened is told: exactly after an orderly end, else by the last note.
+#[test]
+fn a_restart_says_how_long_nobody_listened() {
+    require!();
+    let place = Place::new("");
+    let daemon = Daemon::start_in(&place);
+    assert_eq!(daemon.lost("not_listening"), 0, "nobody listened before");
+    daemon.stop();
+    let gap = |daemon: &Daemon, said: &str| {
+        assert_eq!(daemon.lost("not_listening"), 1);
+        let record = daemon.wait_for("the record of the gap", |r| {
+            r.category() == CATEGORY_LOSS && r.0["finding"]["description"].as_str().unwrap().contains(said)
+        });
+        assert_eq!(record.property("Losses")["not_listening"], 1);
+        let (from, to) = (record.text("Unheard_From"), record.text("Unheard_To"));
+        assert!(from < to, "{from} {to}");
+        (from.to_owned(), to.to_owned())
+    };
+    let daemon = Daemon::start_in(&place);
+    let first = gap(&daemon, "nobody listened for ");
+    assert!(!daemon.said().contains("at most"), "{}", daemon.said());
+    daemon.kill();
+    let daemon = Daemon::start_in(&place);
+    let second = gap(&daemon, "nobody listened for at most ");
+    assert!(first.1 <= second.0, "{first:?} {second:?}");
     daemon.stop();
 }
 

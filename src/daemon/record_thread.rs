@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::daemon::allowance::Allowance;
+use crate::daemon::coverage::Gap;
 use crate::daemon::journal::{self, Heartbeat};
 use crate::daemon::pressure::Pressure;
 use crate::daemon::queue::{Batch, Taker, Taking, Work};
@@ -19,7 +20,7 @@ use crate::daemon::status::Board;
 use crate::daemon::unfinished::Unfinished;
 use crate::deliver::News;
 use crate::enrich::Enricher;
-use crate::model::clock::Moment;
+use crate::model::clock::{Moment, rfc3339};
 use crate::model::detection::{Detection, State};
 use crate::model::finding::{CATEGORY_LOSS, LINE_MAX, Record, property};
 use crate::model::loss::Loss;
@@ -37,6 +38,11 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How often the spool is looked after where there is nothing to record.
 const TEND: Duration = Duration::from_secs(5);
 
+/// Property of a record about losses: when the daemon before was last known to listen.
+const UNHEARD_FROM: &str = "Unheard_From";
+/// Property of a record about losses: when this daemon began to.
+const UNHEARD_TO: &str = "Unheard_To";
+
 /// The thread's parts.
 #[derive(Debug)]
 pub struct RecordThread {
@@ -50,6 +56,8 @@ pub struct RecordThread {
     pub board: Arc<Board>,
     /// What later records of incidents may take.
     pub allowance: Allowance,
+    /// The time before this start in which nobody listened, until it is told.
+    pub gap: Option<Gap>,
     /// When to say that it lives.
     pub heartbeat: Heartbeat,
 }
@@ -188,12 +196,17 @@ impl RecordThread {
         }
     }
 
-    fn loss_record(&self, losses: &[(Loss, u64)]) -> Record {
-        let what: Vec<String> = losses
+    fn loss_record(&mut self, losses: &[(Loss, u64)]) -> Record {
+        let mut what: Vec<String> = losses
             .iter()
             .map(|(loss, count)| format!("{count} {}: {}", loss.name(), loss.meaning()))
             .collect();
         let mut properties = BTreeMap::new();
+        if let Some(gap) = self.gap.take_if(|_| losses.iter().any(|(loss, _)| *loss == Loss::NotListening)) {
+            properties.insert(UNHEARD_FROM.to_owned(), rfc3339(gap.from.wall_ns).into());
+            properties.insert(UNHEARD_TO.to_owned(), rfc3339(gap.to.wall_ns).into());
+            what.push(gap.sentence());
+        }
         let counts = losses.iter().map(|(loss, count)| (loss.name().to_owned(), (*count).into()));
         properties.insert("Losses".to_owned(), serde_json::Value::Object(counts.collect()));
         properties.insert(property::EVIDENCE.to_owned(), what.clone().into());

@@ -14,6 +14,8 @@ pub enum Loss {
     SensorDeaf,
     /// The sensor hung and was replaced.
     SensorStalled,
+    /// Nobody listened between the daemon before and this one.
+    NotListening,
     /// The channel from the sensor to the engine was full.
     ChannelFull,
     /// The queue of what waits to be read was full.
@@ -71,11 +73,12 @@ pub enum Loss {
 
 impl Loss {
     /// All of them, in the order of the counters.
-    pub const ALL: [Loss; 30] = [
+    pub const ALL: [Loss; 31] = [
         Loss::KernelOverflow,
         Loss::SequenceGap,
         Loss::SensorDeaf,
         Loss::SensorStalled,
+        Loss::NotListening,
         Loss::ChannelFull,
         Loss::ReaderFull,
         Loss::Vanished,
@@ -116,6 +119,7 @@ impl Loss {
             Self::SequenceGap => "sequence_gap",
             Self::SensorDeaf => "sensor_deaf",
             Self::SensorStalled => "sensor_stalled",
+            Self::NotListening => "not_listening",
             Self::ChannelFull => "channel_full",
             Self::ReaderFull => "reader_full",
             Self::Vanished => "vanished",
@@ -154,6 +158,9 @@ impl Loss {
                 "the kernel sent no event for our own test process; the socket was opened anew"
             }
             Self::SensorStalled => "the sensor hung and was replaced",
+            Self::NotListening => {
+                "nobody listened between the end of the daemon before and the start of this one"
+            }
             Self::ChannelFull => "the engine did not keep up with the sensor",
             Self::ReaderFull => "processes came faster than they could be read",
             Self::Vanished => "a process ended before its file descriptors could be read",

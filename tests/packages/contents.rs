@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::built::{all, build, built, root, said};
+use crate::common::daemon::TETHERD;
 use crate::require_builders;
 
 /// What an installation has to have, of both kinds.
@@ -37,6 +38,22 @@ fn builds_are_the_same() {
         Command::new("sha256sum")
             .args(["--check", "--strict", "SHA256SUMS"])
             .current_dir(first.sums.parent().unwrap()),
+    );
+}
+
+/// A program that an older C library cannot run is found out.
+#[test]
+fn symbols_of_a_newer_library() {
+    require_builders!();
+    let symbols = |release: &str| {
+        Command::new(root().join("packaging/symbols")).arg(TETHERD).arg(release).output().unwrap()
+    };
+    let (newer, older) = (symbols("99.0"), symbols("2.0"));
+    assert!(newer.status.success(), "{}", all(&newer));
+    assert!(
+        !older.status.success() && all(&older).contains("does not run with glibc 2.0"),
+        "{}",
+        all(&older)
     );
 }
 
@@ -96,6 +113,7 @@ fn an_rpm_package() {
         "systemctl --no-reload preset tetherd.service",
         "disable --now tetherd.service",
         "try-restart tetherd.service",
+        "tetherd check-config",
     ] {
         assert!(scripts.contains(needed), "{needed} is missing in {scripts}");
     }

@@ -1,14 +1,15 @@
 /*
  * Starts a command many times, and says what that took.
  *
- *   storm [-n COUNT] [-w WIDTH] [-f none|pipe|tcp|relay] [-a] COMMAND [ARGUMENT...]
+ *   storm [-n COUNT] [-s SECONDS] [-w WIDTH] [-f none|pipe|tcp|relay] [-a] COMMAND [ARGUMENT...]
  *
  * WIDTH processes start COUNT commands between them, each one after another, with posix_spawn. -f puts one pipe or one
  * TCP connection on descriptors 0, 1 and 2 of every command; both ends belong to the storm, on high descriptors that
  * close on exec, and what the commands write is read and thrown away. With "relay" it is a pipe on 1 alone, and the storm
- * also has a connection of its own: it is what runs one command after another for somebody far away. -a adds the number of the run as last argument.
+ * also has a connection of its own: it is what runs one command after another for somebody far away. -a adds the number of
+ * the run as last argument. It ends early when -s SECONDS are over, and on SIGTERM to its process group.
  *
- * Prints "wall NS cpu NS failed N": cpu is user and system time of the storm and of all its commands.
+ * Prints "wall NS cpu NS failed N started N": cpu is user and system time of the storm and of all its commands.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -26,6 +28,23 @@
 #include <unistd.h>
 
 extern char **environ;
+
+/* Of all spawners. */
+static long *started;
+/* CLOCK_MONOTONIC seconds; 0: none. */
+static time_t end;
+static volatile sig_atomic_t stopped;
+
+static void stop(int number)
+{
+	stopped = number;
+}
+
+static int over(void)
+{
+	struct timespec now;
+	return stopped || (end && clock_gettime(CLOCK_MONOTONIC, &now) == 0 && now.tv_sec >= end);
+}
 
 static void fail(const char *step)
 {
@@ -68,7 +87,7 @@ static long spawn_all(long count, long first, char **command, char **numbered, i
 {
 	long failed = 0;
 	char number[24];
-	for (long i = 0; i < count; i++) {
+	for (long i = 0; i < count && !over(); i++) {
 		pid_t child;
 		if (numbered) {
 			snprintf(number, sizeof number, "%ld", first + i);
@@ -76,8 +95,10 @@ static long spawn_all(long count, long first, char **command, char **numbered, i
 		}
 		if (posix_spawnp(&child, command[0], actions, 0, command, environ))
 			failed++;
-		else
+		else {
+			__atomic_add_fetch(started, 1, __ATOMIC_RELAXED);
 			waitpid(child, 0, 0);
+		}
 		drain(far);
 	}
 	return failed;
@@ -99,12 +120,14 @@ static long long cpu(void)
 
 int main(int argc, char **argv)
 {
-	long count = 1000, width = 1, failed = 0;
+	long count = 1000, width = 1, failed = 0, seconds = 0;
 	int option, add = 0, ends[2] = {-1, -1};
 	const char *form = "none";
-	while ((option = getopt(argc, argv, "+n:w:f:a")) != -1) {
+	while ((option = getopt(argc, argv, "+n:s:w:f:a")) != -1) {
 		if (option == 'n')
 			count = atol(optarg);
+		else if (option == 's')
+			seconds = atol(optarg);
 		else if (option == 'w')
 			width = atol(optarg);
 		else if (option == 'f')
@@ -143,8 +166,14 @@ int main(int argc, char **argv)
 		ends[1] = far;
 	}
 
+	signal(SIGTERM, stop);
+	started = mmap(0, sizeof *started, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (started == MAP_FAILED)
+		fail("storm: memory");
 	struct timespec from, to;
 	clock_gettime(CLOCK_MONOTONIC, &from);
+	if (seconds > 0)
+		end = from.tv_sec + seconds;
 	if (width == 1) {
 		failed = spawn_all(count, 0, command, add ? command + words : 0, ends[1], &actions);
 	} else {
@@ -163,7 +192,7 @@ int main(int argc, char **argv)
 			failed += status != 0;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &to);
-	printf("wall %lld cpu %lld failed %ld\n",
-	       (to.tv_sec - from.tv_sec) * 1000000000LL + to.tv_nsec - from.tv_nsec, cpu(), failed);
+	printf("wall %lld cpu %lld failed %ld started %ld\n",
+	       (to.tv_sec - from.tv_sec) * 1000000000LL + to.tv_nsec - from.tv_nsec, cpu(), failed, *started);
 	return failed != 0;
 }

@@ -2,6 +2,11 @@
 
 listen PORT SECONDS: takes one connection on 127.0.0.1:PORT, has `id` run, prints the answer, waits for the record of it.
 record PORT CASE SPOOL: prints the newest record about that port.
+keep PORT ORDERS: takes one connection and hands on each line that comes out of the FIFO ORDERS, until nobody holds that open.
+newest SECONDS WORD...: waits for a record whose line has all these words; of the newest prints name, Sequence, Process_Count,
+    state, and how many names those have that have the first word.
+number POINTER: what the daemon says of itself (as `tetherd status --json`, which needs a configuration that is right), by a JSON
+    pointer.
 pod SOCKET IMAGE PARENT NAME COMMAND...: runs a pod through a CRI socket (with curl), in a cgroup parent; prints its ids.
 """
 
@@ -71,6 +76,43 @@ def record(port, name, spool):
     print(f"record {name} {json.dumps(found[-1])}", flush=True)
 
 
+def keep(port, orders):
+    # Waits for whoever writes them.
+    with open(orders, "rb") as lines:
+        server = socket.create_server(("127.0.0.1", port))
+        connection, _ = server.accept()
+        for line in lines:
+            connection.sendall(line)
+
+
+def newest(seconds, words):
+    """Words are of the line as the spool has it."""
+    def ready():
+        lines = []
+        for path in sorted(glob.glob(SPOOL + "/findings-*.jsonl")):
+            with open(path, encoding="utf-8") as file:
+                lines += [line for line in file if line.endswith("\n") and words[0] in line]
+        found = [json.loads(line) for line in lines if all(word in line for word in words)]
+        return found and (found[-1], len({json.loads(line)["finding"]["name"] for line in lines}))
+
+    found = wait(seconds, ready)
+    if not found:
+        sys.exit(f"no record with {words}")
+    finding, names = found[0]["finding"], found[1]
+    properties = finding["sourceProperties"]
+    print(finding["name"].rsplit("/")[-1], properties["Sequence"], properties.get("Process_Count", 0), finding["state"], names)
+
+
+def number(pointer):
+    with socket.socket(socket.AF_UNIX) as control:
+        control.connect("/run/tetherd/control.sock")
+        control.sendall(b"status\n")
+        value = json.loads(b"".join(iter(lambda: control.recv(65536), b"")))
+    for name in pointer.strip("/").split("/"):
+        value = value[int(name) if isinstance(value, list) else name]
+    print(value)
+
+
 def varint(value):
     out = bytearray()
     while value > 127:
@@ -129,6 +171,12 @@ if __name__ == "__main__":
     kind, arguments = sys.argv[1], sys.argv[2:]
     if kind == "listen":
         listen(int(arguments[0]), int(arguments[1]))
+    elif kind == "keep":
+        keep(int(arguments[0]), arguments[1])
+    elif kind == "newest":
+        newest(float(arguments[0]), arguments[1:])
+    elif kind == "number":
+        number(arguments[0])
     elif kind == "record":
         record(int(arguments[0]), arguments[1], arguments[2])
     else:

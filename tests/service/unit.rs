@@ -58,6 +58,8 @@ fn exposure_stays_low() {
     assert!(with <= EXPOSURE.1, "with hold.conf {with}");
     // The figure depends on what is in the unit.
     assert!(exposure(&["metadata.conf"]) > without);
+    let remote = exposure(&["deliver.conf"]);
+    assert!(remote > without && remote <= EXPOSURE.1, "with deliver.conf {remote}");
 }
 
 #[test]
@@ -68,7 +70,7 @@ fn systemd_understands_every_line() {
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
-    assert!(drop_ins.len() >= 4);
+    assert!(drop_ins.len() >= 5);
     let drop_ins: Vec<&str> = drop_ins.iter().map(String::as_str).collect();
     let directory = unit(&drop_ins);
     let (said, well) = analyze(&["verify", "--man=no"], directory.path());

@@ -74,10 +74,17 @@ fn run(directory: &Path, max_bytes: u64) -> Running {
     let allowance = Allowance::of(max_bytes, tetherd::sys::clock::now().mono_ns);
     let heartbeat = Heartbeat::default();
     let (giver, taker) = queue();
-    let thread =
-        RecordThread { writer, enricher, stats: stats.clone(), board: board.clone(), allowance, heartbeat }
-            .spawn(taker, News::default(), Leftovers::default(), opened, Screen::new(true))
-            .unwrap();
+    let thread = RecordThread {
+        writer,
+        enricher,
+        stats: stats.clone(),
+        board: board.clone(),
+        allowance,
+        heartbeat,
+        gap: None,
+    }
+    .spawn(taker, News::default(), Leftovers::default(), opened, Screen::new(true))
+    .unwrap();
     Running { giver, stats, board, thread }
 }
 

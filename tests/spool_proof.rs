@@ -441,7 +441,7 @@ fn a_heartbeat_never_begins_a_segment() {
     let now = tetherd::sys::clock::now();
     let (allowance, heartbeat) = (Allowance::of(1 << 30, now.mono_ns), Heartbeat::every(100_000, now));
     let (giver, taker) = queue();
-    let thread = RecordThread { writer, enricher, stats, board, allowance, heartbeat }
+    let thread = RecordThread { writer, enricher, stats, board, allowance, heartbeat, gap: None }
         .spawn(taker, News::default(), Leftovers::default(), opened, Screen::new(true))
         .unwrap();
     let end = Instant::now() + Duration::from_secs(60);

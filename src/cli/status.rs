@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::cli::args::Json;
 use crate::cli::failure::Failure;
 use crate::cli::{config, out, shown};
+use crate::config::Config;
 use crate::model::exit::Exit;
 
 /// The longest answer.
@@ -38,8 +39,17 @@ pub fn ask(socket: &Path, word: &str) -> Result<Value, Failure> {
 
 /// Prints the status.
 pub fn status(arguments: &Json) -> Result<Exit, Failure> {
-    let config = config(&arguments.common)?;
-    let status = ask(&config.control.socket, "status")?;
+    let status = match config(&arguments.common) {
+        Ok(config) => ask(&config.control.socket, "status")?,
+        // A daemon that runs goes by what it read before. Where nothing else is said it is asked at the usual place.
+        Err(failure) => match ask(&Config::default().control.socket, "status") {
+            Ok(status) => {
+                eprintln!("tetherd: not in force, the daemon goes by what it read before: {failure}");
+                status
+            }
+            Err(_) => return Err(failure),
+        },
+    };
     let text = if arguments.json { format!("{status}\n") } else { words(&status) };
     out::print(&text)?;
     Ok(Exit::Ok)

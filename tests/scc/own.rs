@@ -1,19 +1,22 @@
 //! What tetherd says of its own life, as the daemon makes it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use tetherd::config::{Config, file};
 use tetherd::daemon::charter::Charter;
 use tetherd::daemon::journal;
+use tetherd::daemon::selfwatch::Notice;
 use tetherd::daemon::status::{Board, Proof};
 use tetherd::deliver::progress::{Progress, State};
 use tetherd::engine::policy::Source;
 use tetherd::model::clock::Moment;
-use tetherd::model::finding::Record;
+use tetherd::model::finding::{CATEGORY_LOSS, Record};
 use tetherd::model::loss::Loss;
 use tetherd::spool::ending::Ending;
 use tetherd::spool::key::Signer;
+use tetherd::spool::record::observation;
 use tetherd::spool::settings::SpoolSettings;
 use tetherd::spool::writer::Writer;
 use tetherd::stats::{Count, Stats};
@@ -41,6 +44,7 @@ pub fn records(directory: &Path) -> Vec<Record> {
     board.set_deliveries(config.destinations().iter().map(started).collect());
     let before = |sequence, clean| Ending { sequence, time: NOW.rfc3339(), boot_id: BOOT.into(), clean };
     let now = Moment { mono_ns: NOW.mono_ns, ..NOW };
+    let notice = Notice { kind: "traced", what: "process 7 traces the daemon".into() };
     vec![
         journal::started(&board, &Ending::default(), now),
         journal::started(&board, &before(17, true), now),
@@ -50,7 +54,16 @@ pub fn records(directory: &Path) -> Vec<Record> {
         journal::refused(&board, &new, "t.toml:1:1: \u{1b}[2J is no key\nand more", now),
         journal::heartbeat(&board, now),
         journal::segment_begun(&board, now),
+        journal::interfered(&board, &notice, now),
+        unheard(now),
     ]
+}
+
+/// As the record thread says it of the time between two daemons.
+fn unheard(now: Moment) -> Record {
+    let time = || now.rfc3339().into();
+    let properties = BTreeMap::from([("Unheard_From".to_owned(), time()), ("Unheard_To".to_owned(), time())]);
+    observation(CATEGORY_LOSS, "Something may have been missed: nobody listened.", properties, now, BOOT)
 }
 
 fn signer(directory: &Path) -> Signer {

@@ -221,7 +221,7 @@ fn what_is_done_to_it_is_told() {
     };
     fs::write(place.path("rules.d/10-all.toml"), "# everything\n").unwrap();
     let rule = daemon.wait_for("the rule is told", told("10-all.toml (the rules) is new"));
-    assert_eq!((rule.severity(), rule.text("Outcome")), ("", "file"));
+    assert_eq!((rule.severity(), rule.text("Interference")), ("", "file"));
     daemon.signal(Signal::SIGHUP);
     daemon.wait_for("the reload", is(RELOADED));
     fs::remove_file(place.path("control.sock")).unwrap();

@@ -151,7 +151,7 @@ pub fn heartbeat(board: &Board, now: Moment) -> Record {
 
 /// Something was done to the daemon. Whether that was in order people have to say.
 pub fn interfered(board: &Board, notice: &Notice, now: Moment) -> Record {
-    let properties = Properties::from([(property::OUTCOME.into(), notice.kind.into())]);
+    let properties = Properties::from([(property::INTERFERENCE.into(), notice.kind.into())]);
     let description = format!("Something was done to tetherd: {}.", notice.what);
     observation(CATEGORY_INTERFERENCE, &description, properties, now, board.boot_id())
 }

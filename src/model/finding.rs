@@ -66,6 +66,7 @@ pub mod property {
     pub const HEARTBEAT_MINUTES: &str = "Heartbeat_Minutes";
     pub const LEVEL: &str = "Level";
     pub const LOSSES_SINCE_START: &str = "Losses_Since_Start";
+    pub const INTERFERENCE: &str = "Interference";
     pub const LATER_PROGRAM: &str = "Later_Program";
     pub const NETWORK_PEERS: &str = "Network_Peers";
     pub const OBSERVATION: &str = "Observation";

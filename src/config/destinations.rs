@@ -47,6 +47,19 @@ pub struct Block {
     pub places: BTreeMap<&'static str, (usize, usize)>,
 }
 
+/// A key that names a file for TLS.
+macro_rules! tls_file {
+    ($field:ident, $doc:literal) => {
+        BlockKey {
+            name: stringify!($field),
+            doc: $doc,
+            wants: FILE,
+            set: |to, value| optional_path(value).map(|path| to.tls.$field = path.into()),
+            show: |of| path_shown(&of.tls.$field),
+        }
+    };
+}
+
 /// The keys, in the order in which they are printed.
 pub const BLOCK_KEYS: &[BlockKey] = &[
     BlockKey {
@@ -153,27 +166,15 @@ pub const BLOCK_KEYS: &[BlockKey] = &[
         },
         show: |of| quoted(of.confirm.name()),
     },
-    BlockKey {
-        name: "ca",
-        doc: "tls: a file (PEM) with the certificates of the CAs that the receiver's may come from; empty: those that the system trusts",
-        wants: FILE,
-        set: |to, value| optional_path(value).map(|path| to.tls.ca = path.into()),
-        show: |of| path_shown(&of.tls.ca),
-    },
-    BlockKey {
-        name: "certificate",
-        doc: "tls: a file (PEM) with this node's own certificate, for receivers that ask for one; empty: none",
-        wants: FILE,
-        set: |to, value| optional_path(value).map(|path| to.tls.certificate = path.into()),
-        show: |of| path_shown(&of.tls.certificate),
-    },
-    BlockKey {
-        name: "key",
-        doc: "tls: a file (PEM) with the private key of that certificate, without a passphrase",
-        wants: FILE,
-        set: |to, value| optional_path(value).map(|path| to.tls.key = path.into()),
-        show: |of| path_shown(&of.tls.key),
-    },
+    tls_file!(
+        ca,
+        "tls: a file (PEM) with the certificates of the CAs that the receiver's may come from; empty: those that the system trusts"
+    ),
+    tls_file!(
+        certificate,
+        "tls: a file (PEM) with this node's own certificate, for receivers that ask for one; empty: none"
+    ),
+    tls_file!(key, "tls: a file (PEM) with the private key of that certificate, without a passphrase"),
     BlockKey {
         name: "server_name",
         doc: "tls: the name that is asked for (SNI) and that the receiver's certificate has to have; empty: the host of the address",

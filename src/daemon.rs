@@ -43,7 +43,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use crate::config::rules_dir::read_rules;
-use crate::config::{Config, DEFAULT_FILE, certificates};
+use crate::config::{Config, certificates, file_or_default};
 use crate::daemon::allowance::Allowance;
 use crate::daemon::charter::Charter;
 use crate::daemon::coverage::Coverage;
@@ -318,8 +318,8 @@ fn watch(
 
 /// Looks after what others may do to this run.
 fn selfwatch(config: &Config, options: &RunOptions) -> SelfWatch {
-    let file = options.config_file.clone().unwrap_or_else(|| DEFAULT_FILE.into());
-    SelfWatch::new(&file, &config.control.rules_directory, &config.control.socket, clock::now().mono_ns)
+    let file = file_or_default(options.config_file.as_deref());
+    SelfWatch::new(file, &config.control.rules_directory, &config.control.socket, clock::now().mono_ns)
 }
 
 /// All or nothing: what is wrong is said, and everything stays as it was.

@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use crate::config::destinations::TABLE;
-use crate::config::{Config, DEFAULT_FILE};
+use crate::config::{Config, file_or_default};
 use crate::deliver::settings::Transport;
 use crate::deliver::tls::files;
 use crate::model::problem::Problem;
@@ -22,7 +22,7 @@ pub fn problems(config: &Config, file: Option<&Path>) -> Vec<Problem> {
             let place = block.places.get(unfit.key).or_else(|| block.places.get(""));
             let (line, column) = place.copied().unwrap_or_default();
             found.push(Problem {
-                file: file.unwrap_or(Path::new(DEFAULT_FILE)).to_owned(),
+                file: file_or_default(file).to_owned(),
                 line,
                 column,
                 key: format!("{TABLE}.{}", unfit.key),

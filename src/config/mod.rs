@@ -89,6 +89,11 @@ impl ConfigError {
     }
 }
 
+/// The file that was named, or the usual one.
+pub fn file_or_default(named: Option<&Path>) -> &Path {
+    named.unwrap_or(Path::new(DEFAULT_FILE))
+}
+
 impl Config {
     /// What holds without a file.
     pub fn defaults() -> Self {
@@ -97,7 +102,7 @@ impl Config {
 
     /// Reads a file; without a name, the default one if there is one.
     pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigError> {
-        let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+        let path = file_or_default(file);
         match file::read(path) {
             Ok(text) => file::parse(path, &text),
             Err(ConfigError::Unreadable { source, .. })

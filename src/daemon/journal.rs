@@ -173,12 +173,19 @@ fn lost(board: &Board) -> String {
     }
 }
 
+/// Which daemon it is.
+fn which(board: &Board) -> Properties {
+    BTreeMap::from([
+        (property::VERSION.to_owned(), env!("CARGO_PKG_VERSION").into()),
+        (property::FANOTIFY_MODE.to_owned(), board.mode().into()),
+        (property::HEARTBEAT_MINUTES.to_owned(), board.heartbeat_minutes().into()),
+    ])
+}
+
 /// What runs, and by what.
 fn what(board: &Board) -> Properties {
-    let mut properties = digests(&board.charter());
-    properties.insert(property::VERSION.into(), env!("CARGO_PKG_VERSION").into());
-    properties.insert(property::FANOTIFY_MODE.into(), board.mode().into());
-    properties.insert(property::HEARTBEAT_MINUTES.into(), board.heartbeat_minutes().into());
+    let mut properties = which(board);
+    properties.extend(digests(&board.charter()));
     if let Some(key) = board.proof().public_key {
         properties.insert(property::PUBLIC_KEY.into(), key.to_string().into());
     }
@@ -198,10 +205,8 @@ fn how(board: &Board, now: Moment) -> Properties {
     let counts = Count::ALL.iter().map(|count| (count.name().to_owned(), board.stats().get(*count)));
     let counts: Map<String, Value> =
         counts.filter(|(_, count)| *count > 0).map(|(name, count)| (name, count.into())).collect();
-    let mut properties = BTreeMap::from([
-        (property::VERSION.to_owned(), env!("CARGO_PKG_VERSION").into()),
-        (property::FANOTIFY_MODE.to_owned(), board.mode().into()),
-        (property::HEARTBEAT_MINUTES.to_owned(), board.heartbeat_minutes().into()),
+    let mut properties = which(board);
+    properties.extend([
         (property::UPTIME_SECONDS.to_owned(), board.uptime_seconds(now).to_string().into()),
         (property::COUNTS.to_owned(), counts.into()),
         // Not `Losses`: those are what is new, and are summed up elsewhere.

@@ -38,11 +38,6 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How often the spool is looked after where there is nothing to record.
 const TEND: Duration = Duration::from_secs(5);
 
-/// Property of a record about losses: when the daemon before was last known to listen.
-const UNHEARD_FROM: &str = "Unheard_From";
-/// Property of a record about losses: when this daemon began to.
-const UNHEARD_TO: &str = "Unheard_To";
-
 /// The thread's parts.
 #[derive(Debug)]
 pub struct RecordThread {
@@ -203,8 +198,8 @@ impl RecordThread {
             .collect();
         let mut properties = BTreeMap::new();
         if let Some(gap) = self.gap.take_if(|_| losses.iter().any(|(loss, _)| *loss == Loss::NotListening)) {
-            properties.insert(UNHEARD_FROM.to_owned(), rfc3339(gap.from.wall_ns).into());
-            properties.insert(UNHEARD_TO.to_owned(), rfc3339(gap.to.wall_ns).into());
+            properties.insert(property::UNHEARD_FROM.to_owned(), rfc3339(gap.from.wall_ns).into());
+            properties.insert(property::UNHEARD_TO.to_owned(), rfc3339(gap.to.wall_ns).into());
             what.push(gap.sentence());
         }
         let counts = losses.iter().map(|(loss, count)| (loss.name().to_owned(), (*count).into()));

@@ -122,6 +122,8 @@ pub mod property {
     pub const TETHER_KIND: &str = "Tether_Kind";
     pub const TETHER_PATH: &str = "Tether_Path";
     pub const TIMELINE: &str = "Timeline";
+    pub const UNHEARD_FROM: &str = "Unheard_From";
+    pub const UNHEARD_TO: &str = "Unheard_To";
     pub const UPTIME_SECONDS: &str = "Uptime_Seconds";
     pub const VERSION: &str = "Version";
     pub const VM_INSTANCE_NAME: &str = "VM_Instance_Name";

@@ -12,7 +12,7 @@ use tetherd::daemon::status::{Board, Proof};
 use tetherd::deliver::progress::{Progress, State};
 use tetherd::engine::policy::Source;
 use tetherd::model::clock::Moment;
-use tetherd::model::finding::{CATEGORY_LOSS, Record};
+use tetherd::model::finding::{CATEGORY_LOSS, Record, property};
 use tetherd::model::loss::Loss;
 use tetherd::spool::ending::Ending;
 use tetherd::spool::key::Signer;
@@ -62,7 +62,10 @@ pub fn records(directory: &Path) -> Vec<Record> {
 /// As the record thread says it of the time between two daemons.
 fn unheard(now: Moment) -> Record {
     let time = || now.rfc3339().into();
-    let properties = BTreeMap::from([("Unheard_From".to_owned(), time()), ("Unheard_To".to_owned(), time())]);
+    let properties = BTreeMap::from([
+        (property::UNHEARD_FROM.to_owned(), time()),
+        (property::UNHEARD_TO.to_owned(), time()),
+    ]);
     observation(CATEGORY_LOSS, "Something may have been missed: nobody listened.", properties, now, BOOT)
 }
 

@@ -41,7 +41,9 @@ pub fn ask(socket: &Path, word: &str) -> Result<Value, Failure> {
 pub fn status(arguments: &Json) -> Result<Exit, Failure> {
     let status = match config(&arguments.common) {
         Ok(config) => ask(&config.control.socket, "status")?,
-        // A daemon that runs goes by what it read before. Where nothing else is said it is asked at the usual place.
+        // A file that was named is of a daemon of its own: the one at the usual place may be another.
+        Err(failure) if arguments.common.config.is_some() => return Err(failure),
+        // A daemon that runs goes by what it read before.
         Err(failure) => match ask(&Config::default().control.socket, "status") {
             Ok(status) => {
                 eprintln!("tetherd: not in force, the daemon goes by what it read before: {failure}");

@@ -4,14 +4,13 @@ The records are those of benches/fleet, of one node, written by the daemon's own
 receiver is a process that reads and throws away, and ends a connection when the daemon has: what is measured is tetherd. Beside it
 rsyslog's imfile on the same files, writing what it read to a file.
 """
-import json
 import os
 import shutil
 import subprocess
 import sys
 import time
 
-from lib import child, cpu, sample
+from lib import cargo, child, cpu, sample
 from lib.daemon import Daemon
 from lib.table import table
 
@@ -19,7 +18,6 @@ TITLE = "Delivery of a backlog"
 FULL = {"records": 1_000_000, "rounds": 1, "imfile": 1}
 QUICK = {"records": 20_000, "rounds": 1, "imfile": 1}
 TIMEOUT_S = 1800
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
 # Reads from a socket of a kind until it is ended, and throws away.
 SINK = r"""
@@ -61,10 +59,7 @@ DESTINATIONS = [
 
 def generated(place, count):
     """A spool of so many records: (its directory, bytes, records a second)."""
-    built = subprocess.run(["cargo", "bench", "--bench", "fleet", "--no-run", "--message-format=json"], cwd=ROOT, check=True,
-                           capture_output=True, text=True).stdout
-    programs = [json.loads(line) for line in built.splitlines() if '"executable":"' in line]
-    program = next(one["executable"] for one in programs if one["target"]["name"] == "fleet")
+    program = cargo.bench("fleet")
     out = place.new("fleet")
     began = time.monotonic()
     subprocess.run([program, "--out", out, "--nodes", "1", "--records", str(count)], check=True)

@@ -2,6 +2,9 @@
 //! written: on a tmpfs or an image that the test mounts. Needs root.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "spool/ground.rs"]
+mod ground;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -101,16 +104,7 @@ impl Drop for Tmpfs {
 }
 
 fn settings(dir: &Path) -> SpoolSettings {
-    SpoolSettings {
-        directory: dir.join("spool"),
-        segment_bytes: 20_000,
-        segment_hours: 24,
-        max_bytes: 1 << 30,
-        min_free_bytes: 0,
-        max_days: 0,
-        reserve_bytes: 0,
-        ..SpoolSettings::default()
-    }
+    SpoolSettings { segment_bytes: 20_000, ..ground::settings(&dir.join("spool")) }
 }
 
 fn records(count: usize) -> Vec<Record> {

@@ -2,7 +2,8 @@
 //!
 //! Records of all shapes go through the enrichment and the spool's writer, and are read back and rendered in every form
 //! at several lengths. `tests/formats/check.py` judges them, in the Python environment that
-//! `tests/setup/formats-venv.sh` makes; rsyslogd and syslog-ng judge RFC 5424. What is missing is left out with a
+//! `tests/setup/formats-venv.sh` makes; rsyslogd and syslog-ng judge RFC 5424. The mapping to the Elastic Common Schema is
+//! carried out and held against that schema by `tests/formats/ecs.py`. What is missing is left out with a
 //! warning, and fails where TETHERD_TESTS_STRICT=1.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot go on fails
@@ -114,6 +115,23 @@ fn every_form_is_its_own_formats() {
     }
     let Some((good, said)) = check(&questions) else { return };
     assert!(good, "{said}");
+}
+
+/// The ingest pipeline for Elasticsearch makes fields of the Elastic Common Schema, and no others, of the spool's lines.
+#[test]
+fn the_pipeline_makes_fields_of_the_elastic_common_schema() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let fields = root.join("target/test-tools/ecs/package/generated");
+    if !fields.exists() {
+        common::skip("the schema that tests/setup/ecs.sh fetches");
+        return;
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), lines().join("\n")).unwrap();
+    let program = root.join("tests/formats/ecs.py");
+    let output = Command::new("python3").arg(program).arg(file.path()).arg(&fields).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
 }
 
 /// A judge that takes everything proves nothing.

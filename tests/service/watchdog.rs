@@ -80,7 +80,8 @@ fn a_destination_hangs(name: &str, settings: &str) {
 
     let _reader = release(&cursor);
     manager.hears("WATCHDOG=1");
-    assert!(manager.daemon.said().contains(&format!("watchdog: the thread {name} goes on")));
+    let goes_on = format!("watchdog: the thread {name} goes on");
+    wait_for("that it is said", || manager.daemon.said().contains(&goes_on).then_some(()));
 }
 
 /// The main thread, which gives the signs of life.

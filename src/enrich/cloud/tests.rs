@@ -26,7 +26,7 @@ fn good(stream: &mut TcpStream, headers: &str, body: &str) {
 }
 
 fn ask(provider: Provider, at: SocketAddr) -> Result<Facts, &'static str> {
-    facts(provider, at, Instant::now() + Duration::from_secs(20))
+    facts_at(provider, at, Instant::now() + Duration::from_secs(20))
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn slow() {
     });
     let began = Instant::now();
     let until = began + Duration::from_millis(300);
-    assert_eq!(facts(Provider::Gce, slow, until), Err("the metadata server was too slow"));
+    assert_eq!(facts_at(Provider::Gce, slow, until), Err("the metadata server was too slow"));
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     let cloud = Cloud::ask_at(Provider::Gce, slow);
     assert!(matches!(cloud.known(), Some(Err(_))));

@@ -78,8 +78,11 @@ class Samples:
 
     def until(self, over):
         """Takes one each ten seconds until it is over; raises where the daemon ends."""
+        after = time.monotonic()
         while not over():
             if self.daemon.process.poll() is not None:
                 raise RuntimeError(f"the daemon ended by itself, with {self.daemon.process.returncode}")
-            time.sleep(min(EVERY_S, max(0, self.begun + len(self.all) * EVERY_S - time.monotonic())))
+            # Where it was itself held up for long, nothing is made up for.
+            after = max(after + EVERY_S, time.monotonic())
+            time.sleep(max(0, after - time.monotonic()))
             self.take()

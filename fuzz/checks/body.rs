@@ -19,8 +19,9 @@ pub fn check(format: Format, message: &str) {
         }
         Format::Structured => {
             let (mut escaped, mut quoted, mut open) = (false, false, 0);
-            for c in message.chars().take_while(|c| *c != ' ' || open > 0) {
+            for c in message.chars() {
                 match c {
+                    ' ' if open == 0 => break,
                     _ if escaped => escaped = false,
                     '\\' => escaped = true,
                     '"' => quoted = !quoted,

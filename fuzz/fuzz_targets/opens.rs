@@ -53,7 +53,10 @@ fuzz_target!(|bytes: &[u8]| {
     let whole = event(mask, number, thread);
     let raw = fanotify::parse(&whole).expect("a whole event is read");
     assert_eq!((raw.mask, raw.number, raw.thread), (mask, number, thread));
-    assert_eq!(fanotify::parse(&whole[..usize::from(bytes[0]) % whole.len()]), None);
+    assert_eq!(
+        fanotify::parse(&whole[..usize::from(bytes.first().copied().unwrap_or_default()) % whole.len()]),
+        None
+    );
     let [path, argv] = pointers;
     // Of execve and execveat on x86-64 (59, 322), and in the generic table (221, 281).
     for (number, before) in [(59, ""), (322, "0x3 "), (221, ""), (281, "0x3 ")] {

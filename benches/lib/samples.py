@@ -12,6 +12,7 @@ from lib import cpu
 from lib.latency import nanoseconds
 
 EVERY_S = 10
+WAIT_MAX_NS = 60 * 10**9
 
 
 class Samples:
@@ -71,7 +72,8 @@ class Samples:
         for connection in finding.get("connections", []):
             made = nanoseconds(finding["createTime"])
             at = self.load.shots.get(connection.get("sourcePort"))
-            if at is not None and made > at:
+            # Much later it is somebody else's, on the same port.
+            if at is not None and at < made < at + WAIT_MAX_NS:
                 del self.load.shots[connection["sourcePort"]]
                 return made - at
         return None

@@ -140,7 +140,7 @@ fn gce(ask: Ask) -> Result<Facts, &'static str> {
     };
     let project = value(&get("project/project-id")?);
     let part = |path: &str| get(path).ok().and_then(|text| value(&text));
-    let last = |text: String| text.rsplit('/').next().map(str::to_owned);
+    let last = |text: String| text.rsplit('/').next().filter(|last| !last.is_empty()).map(str::to_owned);
     let zone = part("instance/zone").and_then(last);
     let instance = part("instance/name");
     let cluster = part("instance/attributes/cluster-name");

@@ -130,3 +130,12 @@ fn slow() {
     assert!(matches!(cloud.known(), Some(Err(_))));
     assert!(Cloud::ask(Provider::Off).known().is_none());
 }
+
+#[test]
+fn a_zone_that_ends_with_a_slash_is_none() {
+    let of = |body: &str| {
+        texts_of_cloud(format!("HTTP/1.0 200 OK\r\nMetadata-Flavor: Google\r\n\r\n{body}").as_bytes())
+    };
+    assert!(of("projects/1/zones/b").contains(&"b".to_owned()));
+    assert!(!of("projects/1/zones/").contains(&String::new()));
+}

@@ -4,6 +4,9 @@
 //! goes to a terminal cannot move the cursor and is no wider than it.
 #![no_main]
 
+#[path = "../checks/body.rs"]
+mod body;
+
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use tetherd::cli::columns::columns;
@@ -17,52 +20,6 @@ fn fractional(value: &Value) -> bool {
         Value::Array(list) => list.iter().any(fractional),
         Value::Object(fields) => fields.values().any(fractional),
         _ => false,
-    }
-}
-
-/// Whether a message is all of its form: a cut one would not end as it has to.
-fn whole(format: Format, message: &str) {
-    match format {
-        Format::Scc => {}
-        Format::Compact => {
-            let json = message.strip_prefix("@cee: ").expect("the cookie comes first");
-            serde_json::from_str::<Value>(json).expect("JSON");
-        }
-        Format::Ocsf => {
-            let event: Value = serde_json::from_str(message).expect("JSON");
-            assert!(event["time"].is_u64() && event["metadata"]["sequence"].is_u64(), "{message}");
-        }
-        Format::Structured => {
-            let (mut escaped, mut quoted, mut open) = (false, false, 0);
-            for c in message.chars().take_while(|c| *c != ' ' || open > 0) {
-                match c {
-                    _ if escaped => escaped = false,
-                    '\\' => escaped = true,
-                    '"' => quoted = !quoted,
-                    '[' if !quoted => open += 1,
-                    ']' if !quoted => open -= 1,
-                    ']' => panic!("not escaped: {message}"),
-                    _ => {}
-                }
-                assert!(open == 0 || open == 1, "{message}");
-            }
-            assert!(!escaped && !quoted && open == 0, "{message}");
-        }
-        Format::Cef => {
-            let (mut escaped, mut bars) = (false, 0);
-            for c in message.chars() {
-                match c {
-                    _ if std::mem::take(&mut escaped) => {
-                        let known = if bars < 7 { r"\|" } else { r"\=nr" };
-                        assert!(known.contains(c), "{c} behind a backslash: {message}");
-                    }
-                    '\\' => escaped = true,
-                    '|' => bars += 1,
-                    _ => {}
-                }
-            }
-            assert!(message.starts_with("CEF:0|tetherd|tetherd|") && bars >= 7 && !escaped, "{message}");
-        }
     }
 }
 
@@ -81,7 +38,7 @@ fuzz_target!(|bytes: &[u8]| {
             let message = String::from_utf8(body).expect("UTF-8");
             assert!(message.len() <= bytes, "{} of {bytes}: {message}", message.len());
             assert!(!message.contains(char::is_control), "{message:?}");
-            whole(format, &message);
+            body::check(format, &message);
         }
     }
 

@@ -1,7 +1,7 @@
 //! A spool whose files hold anything (`spool`).
 //!
 //! Holds: reading ends and gives every number at most once, in order; verifying never fails; a writer opens it, and
-//! what it then writes is read back; no record that could be read before is lost.
+//! what it then writes is read back; no record that could be read before is lost; no checkpoint is taken for signed.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -12,12 +12,16 @@ use libfuzzer_sys::fuzz_target;
 use tetherd::model::clock::Moment;
 use tetherd::model::finding::Record;
 use tetherd::spool::cursor::Cursor;
+use tetherd::spool::key::PublicKey;
 use tetherd::spool::reader::Reader;
 use tetherd::spool::record::observation;
 use tetherd::spool::segment::name;
 use tetherd::spool::settings::SpoolSettings;
-use tetherd::spool::verify::verify;
+use tetherd::spool::verify::{verify, verify_with};
 use tetherd::spool::writer::Writer;
+
+/// Whose private half nobody has.
+const KEY: &str = "MCowBQYDK2VwAyEAAdxZLa05l69YrhSljcCJ0aDqS9ZWKDYOMAuaw64YCP4=";
 
 fn read(mut reader: Reader) -> Vec<Record> {
     std::iter::from_fn(|| reader.next().expect("a file that is there is read"))
@@ -43,6 +47,9 @@ fuzz_target!(|bytes: &[u8]| {
     let before = all(path);
     assert!(before.is_sorted_by(|a, b| a.sequence() < b.sequence()));
     verify(path).expect("verified");
+    let key = PublicKey::parse(KEY).expect("a key");
+    let vouched = verify_with(path, &[key]).expect("verified").vouched;
+    assert_eq!(vouched.good, 0, "nobody has signed that");
     if let Ok(Some(cursor)) = Cursor::load(path, "syslog") {
         read(Reader::after(path, cursor).expect("the directory is there"));
     }

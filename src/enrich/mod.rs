@@ -46,15 +46,17 @@ use crate::model::finding::{Record, Resource};
 use crate::model::look::{Look, Namespaces};
 
 use cloud::Cloud;
+#[doc(hidden)]
+pub use cloud::texts_of_cloud;
 use container::ContainerIdentity;
 pub use containers::Containers;
 use digest::Digests;
 use evidence::{Copied, Copies, Evidence, Facts, Known};
 pub use evidence::{Environment, EvidenceSettings, shown_environment};
-#[doc(hidden)]
-pub use metadata::texts_of_answer;
 pub use metadata::{Asked, MetadataSettings};
 use metadata::{Known as Told, Metadata, Runtimes};
+#[doc(hidden)]
+pub use metadata::{texts_of_answer, texts_of_file};
 use node::Node;
 use related::Related;
 use status::Status;

@@ -83,7 +83,8 @@ fn left(until: Instant) -> Result<Duration, &'static str> {
     until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()).ok_or(SLOW)
 }
 
-fn parse(all: &[u8]) -> Result<Answer, &'static str> {
+/// An answer as it came.
+pub(super) fn parse(all: &[u8]) -> Result<Answer, &'static str> {
     const NO_HTTP: &str = "the metadata server gave no proper answer";
     let end = all.windows(4).position(|four| four == b"\r\n\r\n").ok_or(NO_HTTP)?;
     let head = std::str::from_utf8(all.get(..end).unwrap_or_default()).map_err(|_| NO_HTTP)?.to_owned();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use http::{Method, request};
+use http::{Answer, Method, parse, request};
 
 /// How long everything may take together.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -83,7 +83,7 @@ impl Cloud {
         if provider != Provider::Off {
             let answer = Arc::clone(&cloud.answer);
             let started = std::thread::Builder::new().name("tetherd-cloud".into()).spawn(move || {
-                let _ = answer.set(facts(provider, server, Instant::now() + DEADLINE));
+                let _ = answer.set(facts_at(provider, server, Instant::now() + DEADLINE));
             });
             if started.is_err() {
                 let _ = cloud.answer.set(Err("its thread could not be started"));
@@ -102,19 +102,35 @@ impl Cloud {
     }
 }
 
-fn facts(provider: Provider, server: SocketAddr, until: Instant) -> Result<Facts, &'static str> {
+/// How a server is asked: the method, the path, headers.
+type Ask<'a> = &'a dyn Fn(Method, &str, &[(&str, &str)]) -> Result<Answer, &'static str>;
+
+/// Every text that a record would have, were these bytes what any cloud's server answers to anything. For the fuzzer.
+pub fn texts_of_cloud(answer: &[u8]) -> Vec<String> {
+    let told = [Provider::Gce, Provider::Ec2, Provider::Azure]
+        .map(|provider| facts(provider, &|_, _, _| parse(answer)));
+    let texts =
+        |known: Facts| [known.project, known.location, known.instance, known.cluster, known.resource_name];
+    told.into_iter().flatten().flat_map(texts).flatten().collect()
+}
+
+fn facts_at(provider: Provider, server: SocketAddr, until: Instant) -> Result<Facts, &'static str> {
+    facts(provider, &|method, path, headers| request(server, method, path, headers, until))
+}
+
+fn facts(provider: Provider, ask: Ask) -> Result<Facts, &'static str> {
     match provider {
         Provider::Off => Ok(Facts::default()),
-        Provider::Gce => gce(server, until),
-        Provider::Ec2 => ec2(server, until),
-        Provider::Azure => azure(server, until),
+        Provider::Gce => gce(ask),
+        Provider::Ec2 => ec2(ask),
+        Provider::Azure => azure(ask),
     }
 }
 
-fn gce(server: SocketAddr, until: Instant) -> Result<Facts, &'static str> {
+fn gce(ask: Ask) -> Result<Facts, &'static str> {
     let get = |path: &str| {
         let path = format!("/computeMetadata/v1/{path}");
-        let answer = request(server, Method::Get, &path, &[("Metadata-Flavor", "Google")], until)?;
+        let answer = ask(Method::Get, &path, &[("Metadata-Flavor", "Google")])?;
         // A server that is not Google's does not say so.
         if answer.header("metadata-flavor") == Some("Google") {
             Ok(answer.body)
@@ -124,7 +140,7 @@ fn gce(server: SocketAddr, until: Instant) -> Result<Facts, &'static str> {
     };
     let project = value(&get("project/project-id")?);
     let part = |path: &str| get(path).ok().and_then(|text| value(&text));
-    let last = |text: String| text.rsplit('/').next().map(str::to_owned);
+    let last = |text: String| text.rsplit('/').next().filter(|last| !last.is_empty()).map(str::to_owned);
     let zone = part("instance/zone").and_then(last);
     let instance = part("instance/name");
     let cluster = part("instance/attributes/cluster-name");
@@ -141,12 +157,12 @@ fn gce(server: SocketAddr, until: Instant) -> Result<Facts, &'static str> {
     Ok(Facts { project, location: zone, instance, cluster, resource_name })
 }
 
-fn ec2(server: SocketAddr, until: Instant) -> Result<Facts, &'static str> {
+fn ec2(ask: Ask) -> Result<Facts, &'static str> {
     let ttl = [("X-aws-ec2-metadata-token-ttl-seconds", "60")];
-    let token = value(&request(server, Method::Put, "/latest/api/token", &ttl, until)?.body);
+    let token = value(&ask(Method::Put, "/latest/api/token", &ttl)?.body);
     let token = token.ok_or("the metadata server gave no proper token")?;
     let document = "/latest/dynamic/instance-identity/document";
-    let answer = request(server, Method::Get, document, &[("X-aws-ec2-metadata-token", &token)], until)?;
+    let answer = ask(Method::Get, document, &[("X-aws-ec2-metadata-token", &token)])?;
     let json = json(&answer.body)?;
     let (project, location, instance) =
         (field(&json, "accountId"), field(&json, "region"), field(&json, "instanceId"));
@@ -159,9 +175,9 @@ fn ec2(server: SocketAddr, until: Instant) -> Result<Facts, &'static str> {
     Ok(Facts { project, location, instance, cluster: None, resource_name })
 }
 
-fn azure(server: SocketAddr, until: Instant) -> Result<Facts, &'static str> {
+fn azure(ask: Ask) -> Result<Facts, &'static str> {
     let path = "/metadata/instance/compute?api-version=2021-02-01";
-    let json = json(&request(server, Method::Get, path, &[("Metadata", "true")], until)?.body)?;
+    let json = json(&ask(Method::Get, path, &[("Metadata", "true")])?.body)?;
     let id = json.get("resourceId").and_then(Value::as_str);
     let id = id.filter(|id| id.starts_with('/') && id.len() <= 512 && id.bytes().all(proper));
     Ok(Facts {

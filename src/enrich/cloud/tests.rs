@@ -26,7 +26,7 @@ fn good(stream: &mut TcpStream, headers: &str, body: &str) {
 }
 
 fn ask(provider: Provider, at: SocketAddr) -> Result<Facts, &'static str> {
-    facts(provider, at, Instant::now() + Duration::from_secs(20))
+    facts_at(provider, at, Instant::now() + Duration::from_secs(20))
 }
 
 #[test]
@@ -124,9 +124,18 @@ fn slow() {
     });
     let began = Instant::now();
     let until = began + Duration::from_millis(300);
-    assert_eq!(facts(Provider::Gce, slow, until), Err("the metadata server was too slow"));
+    assert_eq!(facts_at(Provider::Gce, slow, until), Err("the metadata server was too slow"));
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     let cloud = Cloud::ask_at(Provider::Gce, slow);
     assert!(matches!(cloud.known(), Some(Err(_))));
     assert!(Cloud::ask(Provider::Off).known().is_none());
+}
+
+#[test]
+fn a_zone_that_ends_with_a_slash_is_none() {
+    let of = |body: &str| {
+        texts_of_cloud(format!("HTTP/1.0 200 OK\r\nMetadata-Flavor: Google\r\n\r\n{body}").as_bytes())
+    };
+    assert!(of("projects/1/zones/b").contains(&"b".to_owned()));
+    assert!(!of("projects/1/zones/").contains(&String::new()));
 }

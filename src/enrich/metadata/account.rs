@@ -68,7 +68,7 @@ pub(super) fn of_pod(kubelet: &[String], uid: &str) -> Option<Account> {
 }
 
 /// By a token's claims; `None` where it is none, or another pod's.
-fn told(token: &[u8], uid: &str, volume: &'static str) -> Option<Account> {
+pub(super) fn told(token: &[u8], uid: &str, volume: &'static str) -> Option<Account> {
     let mut parts = token.trim_ascii().split(|&byte| byte == b'.');
     let (_, payload, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else {
         return None;

@@ -88,6 +88,17 @@ impl Metadata {
         }
     }
 
+    /// All texts that a record may have of it, in no order. For the fuzzer.
+    pub(super) fn texts(self) -> Vec<String> {
+        let names = [self.name, self.image, self.image_id, self.created];
+        let pod = [self.pod_name, self.pod_namespace, self.pod_uid];
+        let account = self.account.map(|account| [Some(account.namespace), Some(account.name), account.pod]);
+        let single = names.into_iter().chain(pod).chain(account.into_iter().flatten()).flatten();
+        let labels = self.labels.unwrap_or_default().list;
+        let pairs = labels.into_iter().chain(self.annotations);
+        single.chain(pairs.flat_map(|(key, value)| [key, value])).collect()
+    }
+
     /// The same with the pod as its token names it, where nothing better does: to be shown, and nothing else.
     pub(in crate::enrich) fn with_claims(&self) -> Self {
         let account = self.account.as_ref();

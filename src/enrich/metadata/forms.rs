@@ -4,7 +4,8 @@
 
 use serde::Deserialize;
 
-use super::facts::{Metadata, Texts, image, name};
+use super::account::told as told_by_token;
+use super::facts::{Metadata, Texts, image, labels, name};
 use crate::enrich::container::is_long_id;
 
 /// From a file's text and the container's id.
@@ -162,6 +163,20 @@ pub(super) fn podman(text: &[u8], id: &str) -> Option<Found> {
         ..Metadata::default()
     };
     Some(metadata.into())
+}
+
+/// Every text that a record would have from these bytes, were they a file of any runtime's. For the fuzzer.
+pub fn texts_of_file(text: &[u8], id: &str) -> Vec<String> {
+    const LABELS_MAX: usize = 32;
+    let forms: [Form; 4] = [docker, cri, cri_o, podman];
+    let told = forms.into_iter().filter_map(|form| form(text, id)).map(|found| found.metadata);
+    let labels_forms: [LabelsForm; 2] = [docker_labels, cri_o_labels];
+    let labelled = labels_forms.into_iter().filter_map(|form| form(text, id)).map(|texts| Metadata {
+        labels: labels(texts.iter().map(|(key, value)| (key.as_str(), value.as_str())), LABELS_MAX),
+        ..Metadata::default()
+    });
+    let claimed = Metadata { account: told_by_token(text, id, ""), ..Metadata::default() };
+    told.chain(labelled).chain([claimed]).flat_map(Metadata::texts).collect()
 }
 
 /// What the kubelet calls a container (`pkg/kubelet/kuberuntime/labels.go`).

@@ -29,6 +29,7 @@ use cri::Cri;
 pub use cri::{CriSockets, texts_of_answer};
 pub use facts::KEY_MAX;
 pub(super) use facts::Metadata;
+pub use forms::texts_of_file;
 use key::Key;
 use ledger::Ledger;
 use lookup::Lookup;

@@ -110,9 +110,11 @@ fn metadata(record: &Record, room: Room, truncated: bool, profiles: &[&str]) -> 
 }
 
 impl Room {
-    /// The finding's id: 32 digits, which all but the last of the rooms have room for and none may cut.
-    fn cut_id(self, record: &Record) -> &str {
-        cut(record.id(), 40)
+    /// The finding's id: 32 digits, which all but the last of the rooms have room for and none may cut. Of any other that a
+    /// spool can hold, no character may take more room than one byte.
+    fn cut_id(self, record: &Record) -> String {
+        let long = |c: char| !c.is_ascii_graphic() || matches!(c, '"' | '\\');
+        cut(&record.id().replace(long, "?"), 40).to_owned()
     }
 }
 
@@ -210,6 +212,14 @@ mod tests {
         assert_eq!((&event["class_uid"], &event["type_uid"]), (&json!(0), &json!(99)));
         assert_eq!(event["unmapped"]["Losses"], json!({"kernel-overflow": 3}));
         assert_eq!(event["unmapped"].get("Padding"), None);
+    }
+
+    #[test]
+    fn an_id_that_is_none_of_ours_fits() {
+        let mut record = record();
+        record.finding.name = format!("findings/{}", "\u{1b}".repeat(80));
+        let line = ocsf(&record, 600);
+        assert!(line.len() <= 600, "{}: {line}", line.len());
     }
 
     proptest! {

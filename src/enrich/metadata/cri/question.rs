@@ -133,12 +133,6 @@ pub fn texts_of_answer(answer: &[u8], labels_max: usize, annotations: &[String])
     let sandbox = answers::sandbox_of(answer, "a").ok().flatten().filter(|id| is_long_id(id));
     let mut texts: Vec<String> = sandbox.map(str::to_owned).into_iter().collect();
     let native = native::container(answer).map(|found| native::taken(&found));
-    for known in [container, pod, native].into_iter().flatten() {
-        let one =
-            [known.name, known.image, known.image_id, known.pod_name, known.pod_namespace, known.pod_uid];
-        texts.extend(one.into_iter().flatten());
-        let labels = known.labels.unwrap_or_default().list;
-        texts.extend(labels.into_iter().chain(known.annotations).flat_map(|(key, value)| [key, value]));
-    }
+    texts.extend([container, pod, native].into_iter().flatten().flat_map(Metadata::texts));
     texts
 }

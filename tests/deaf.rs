@@ -191,13 +191,13 @@ fn an_overflow_is_counted_exactly_and_swept() {
     daemon.stop();
 }
 
-/// The inodes of the daemon's connector sockets.
+/// The inodes of the daemon's sockets that listen to the connector.
 fn connectors(daemon: &Daemon) -> BTreeSet<String> {
     let table = fs::read_to_string("/proc/net/netlink").unwrap();
     // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
     let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
     let all: BTreeSet<String> = rows
-        .filter(|row| row.get(1) == Some(&"11"))
+        .filter(|row| row.get(1) == Some(&"11") && row.get(3) != Some(&"00000000"))
         .filter_map(|row| Some(format!("socket:[{}]", row.get(9)?)))
         .collect();
     let links = fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap();

@@ -32,7 +32,7 @@ def measure(place, want):
     found, lacking = listeners.peers()
     # "nobody" is what all are compared with; a second nobody at the end of the round shows the noise.
     everyone = [listeners.Nobody("nobody"), *listeners.tetherds(want["modes"].split(",")), *found,
-                listeners.Nobody("nobody, a second time (noise)")]
+                *listeners.floors(place.programs), listeners.Nobody("nobody, a second time (noise)")]
     kinds = storms(place.programs, want)
     data = {one.name: {kind: {"wall": [], "own": [], "threads": [], "storm": []} for kind in kinds} for one in everyone}
     waits = {}

@@ -47,6 +47,22 @@ class Tetherd(Listener):
         return waits["wait_us"] if waits["mode"] == "hold" else None
 
 
+class Floor(Listener):
+    """The least program that does a part of it; `deed` is what floor.c calls that part."""
+
+    def __init__(self, name, program, deed):
+        self.name = name
+        self.command = [program, deed]
+
+    @contextlib.contextmanager
+    def listening(self, _folder):
+        with child.running(self.command, stdout=subprocess.PIPE, text=True) as process:
+            self.pids = [process.pid]
+            if process.stdout.readline() != "ready\n":
+                raise RuntimeError("floor did not begin to listen")
+            yield
+
+
 class Forkstat(Listener):
     name = "forkstat -e exec"
 
@@ -121,6 +137,13 @@ def tetherds(wanted):
     if "--fanotify" not in daemon.help_of_run():
         return [Tetherd("tetherd")]
     return [Tetherd(f"tetherd --fanotify {mode}", ("--fanotify", mode)) for mode in wanted]
+
+
+def floors(programs):
+    """What nobody who listens so can go below."""
+    program = programs.path("floor")
+    return [Floor("the least that hears", program, "hear"), Floor("the least that hears and looks", program, "look"),
+            Floor("the least that answers before each exec", program, "answer")]
 
 
 def peers():

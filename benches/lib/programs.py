@@ -3,7 +3,7 @@ import os
 import subprocess
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-NAMES = ("storm", "herd", "shots", "nothing", "cell")
+NAMES = ("storm", "herd", "shots", "nothing", "cell", "floor")
 
 
 class Programs:

@@ -159,7 +159,7 @@ fn pass_on(engine: &mut Engine, stats: &Stats, wires: &EngineWires) {
             let _ = wires.orders.try_send(order);
         }
         if let Ok(sensor) = wires.sensor.read() {
-            sensor.wake();
+            sensor.waker.wake();
         }
     }
     for (loss, count) in engine.take_losses() {

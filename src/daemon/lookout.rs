@@ -118,7 +118,7 @@ impl Lookout {
         }
         self.next_canary_ns = now;
         shared.reopen.store(true, Ordering::Relaxed);
-        shared.wake();
+        shared.waker.wake();
         Ok(())
     }
 

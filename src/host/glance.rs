@@ -1,9 +1,9 @@
 //! The first look: what fds 0, 1 and 2 are, at the least cost.
 //!
-//! Owns: taking a duplicate of each descriptor (pidfd_getfd(2)), asking it what it is, and closing it at once. This
+//! Owns: taking a duplicate of each descriptor (pidfd_getfd(2)), asking it what it is, and closing all at once. This
 //! makes no entries in `/proc`, whose making and unmaking costs more than all the rest of a look, and it is atomic: the
 //! socket that was seen is the one that was asked. Must not own: what follows from it. Allocates nothing unless there is
-//! a network socket. Talks to: `sys::pidfd`, [`super::socket`], [`super::undertaker`].
+//! a network socket. Talks to: `sys::pidfd`, `sys::close`, [`super::socket`], [`super::undertaker`].
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,7 +16,7 @@ use crate::host::undertaker::Undertaker;
 use crate::model::ids::{Inode, Pid};
 use crate::model::relay::{Channel, End};
 use crate::model::socket::Socket;
-use crate::sys::{self, pidfd};
+use crate::sys::{self, close, pidfd};
 
 /// What one descriptor is, as far as the first look asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,15 +104,17 @@ pub fn glance(pid: Pid, undertaker: &Undertaker) -> Result<Glance, NoGlance> {
     let process = pidfd::open(pid).map_err(reason)?;
     let mut sights = [const { Sight::Closed }; 3];
     let mut earlier: Option<(Inode, Sight)> = None;
-    for (fd, sight) in (0u32..).zip(&mut sights) {
+    let mut duplicates = [const { None }; 3];
+    for ((fd, sight), place) in (0u32..).zip(&mut sights).zip(&mut duplicates) {
         let duplicate = match pidfd::getfd(&process, fd) {
             Ok(duplicate) => duplicate,
             Err(error) if error.raw_os_error() == Some(libc::EBADF) => continue,
             Err(error) => return Err(reason(error)),
         };
         *sight = see(&duplicate, &mut earlier);
-        lay_down(duplicate, sight, undertaker);
+        *place = sift(duplicate, sight, undertaker);
     }
+    close::all(duplicates);
     Ok(Glance { process, sights })
 }
 
@@ -171,8 +173,14 @@ fn terminal(duplicate: &OwnedFd, major: u32, minor: u32) -> (u32, u32) {
 
 /// Closes a duplicate; what may take a while is left to the undertaker.
 pub fn lay_down(duplicate: OwnedFd, sight: &Sight, undertaker: &Undertaker) {
-    if let Sight::File(device) = sight {
-        undertaker.close(duplicate, *device);
+    drop(sift(duplicate, sight, undertaker));
+}
+
+/// Gives back a duplicate that can be closed here.
+fn sift(duplicate: OwnedFd, sight: &Sight, undertaker: &Undertaker) -> Option<OwnedFd> {
+    match sight {
+        Sight::File(device) => undertaker.take(duplicate, *device),
+        _ => Some(duplicate),
     }
 }
 

@@ -77,15 +77,18 @@ impl Undertaker {
         self.waiting.is_full()
     }
 
-    /// Closes a duplicate, here or in the thread. `device`: the filesystem it is of, where that is known.
-    pub fn close(&self, duplicate: OwnedFd, device: Option<u64>) {
+    /// Takes a duplicate that may take long to close; gives back what closes at once. `device`: the filesystem it is of, where
+    /// that is known.
+    pub fn take(&self, duplicate: OwnedFd, device: Option<u64>) -> Option<OwnedFd> {
         if device.is_some_and(|device| self.quick.has(device)) {
-            return;
+            return Some(duplicate);
         }
         match self.waiting.try_send((duplicate, device)) {
-            Ok(()) => {}
+            Ok(()) => None,
             // Nobody takes duplicates while it is full; one that was under way may find it so. It is closed here.
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+            Err(TrySendError::Full((duplicate, _)) | TrySendError::Disconnected((duplicate, _))) => {
+                Some(duplicate)
+            }
         }
     }
 }
@@ -108,12 +111,13 @@ mod tests {
         let undertaker = Undertaker::start().unwrap();
         let file = || OwnedFd::from(std::fs::File::open("/proc/self/stat").unwrap());
         let device = rustix::fs::fstat(file()).unwrap().st_dev;
-        undertaker.close(file(), Some(device));
+        assert!(undertaker.take(file(), Some(device)).is_none());
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
         while !undertaker.quick.has(device) && std::time::Instant::now() < deadline {
             std::thread::yield_now();
         }
         assert!(undertaker.quick.has(device));
         assert!(!undertaker.quick.has(device + 1));
+        assert!(undertaker.take(file(), Some(device)).is_some());
     }
 }

@@ -6,8 +6,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use netlink_sys::{Socket, SocketAddr};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
 use crate::host::link::bracketed;
 use crate::sensor::error::SensorError;
@@ -17,6 +19,9 @@ use crate::sys::sockopt;
 
 /// What one event is charged against the receive buffer, in bytes (measured on Linux 6.18).
 pub const EVENT_CHARGE: usize = 832;
+
+/// The longest wait for an event.
+pub const WAIT: Duration = Duration::from_millis(100);
 
 /// The inode numbers of the initial PID and user namespaces (Linux `include/linux/proc_ns.h`).
 const INITIAL: [(&str, &[u8], u64); 2] = [("pid", b"pid:[", 0xefff_fffc), ("user", b"user:[", 0xefff_fffd)];
@@ -35,6 +40,8 @@ impl Connector {
         let mut socket = Socket::new(NETLINK_CONNECTOR).map_err(SensorError::Unanswered)?;
         socket.bind(&SocketAddr::new(0, 1 << (CN_IDX_PROC - 1))).map_err(SensorError::Refused)?;
         socket.set_no_enobufs(true).map_err(SensorError::Setup)?;
+        set_socket_timeout(&socket, Timeout::Recv, Some(WAIT))
+            .map_err(|error| SensorError::Setup(error.into()))?;
         if sockopt::force_receive_buffer(socket.as_fd(), receive_buffer_bytes).is_err() {
             socket.set_rx_buf_sz(receive_buffer_bytes).map_err(SensorError::Setup)?;
         }
@@ -47,6 +54,13 @@ impl Connector {
     /// The socket.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+
+    /// Its netlink port, by which messages reach it.
+    pub fn port(&self) -> io::Result<u32> {
+        let mut address = SocketAddr::new(0, 0);
+        self.socket.get_address(&mut address)?;
+        Ok(address.port_number())
     }
 
     /// The receive buffer that was granted, in bytes, as the kernel counts.

@@ -30,4 +30,5 @@ pub mod shared;
 pub mod suspect;
 pub mod sweep;
 pub mod waiters;
+pub mod waker;
 pub mod wires;

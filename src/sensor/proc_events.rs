@@ -3,13 +3,13 @@
 //! Owns: the loop, and which events lead to a look. Must not own: the socket's set-up, reading more of a process than its
 //! first look (`reading`), the verdict. It never waits for anybody: a full channel is a counted loss.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::host::exec_args;
 use crate::host::glance::Glance;
@@ -22,7 +22,7 @@ use crate::model::look::{Cause, Observation};
 use crate::model::loss::Loss;
 use crate::model::stdio::Backing;
 use crate::sensor::budget::Budget;
-use crate::sensor::connector::Connector;
+use crate::sensor::connector::{Connector, WAIT};
 use crate::sensor::error::SensorError;
 use crate::sensor::followed::Followed;
 use crate::sensor::held::{HeldChannel, HeldLook};
@@ -40,8 +40,8 @@ use crate::sys::recv::Batch;
 
 /// Events taken with one system call, and between two looks at the budget.
 const BATCH: usize = 32;
-/// How often drops are asked for, and the longest wait.
-const CHECK_NS: u64 = 100_000_000;
+/// How often drops are asked for.
+const CHECK_NS: u64 = WAIT.as_nanos() as u64;
 /// The longest time spent on events when it is to end.
 const FINISH_NS: u64 = 500_000_000;
 /// The most children looked up when a process begins to be followed.
@@ -59,7 +59,8 @@ pub fn spawn(
     wires: Wires,
 ) -> Result<(Arc<Shared>, JoinHandle<()>), SensorError> {
     let connector = Connector::open(settings.receive_buffer_bytes)?;
-    let shared = Arc::new(Shared::new().map_err(SensorError::Setup)?);
+    let shared = connector.port().and_then(Shared::new).map_err(SensorError::Setup)?;
+    let shared = Arc::new(shared);
     shared.receive_buffer.store(connector.receive_buffer() as u64, Ordering::Relaxed);
     let (items_in, items) = bounded(WAITING_MAX);
     let read_out = reading(&settings, &stats, &wires, &shared, items)?;
@@ -138,24 +139,14 @@ struct Sensor {
 impl Sensor {
     fn run(mut self) {
         let mut batch = Batch::<BATCH, MESSAGE_MAX>::default();
-        let wait = Timespec { tv_sec: 0, tv_nsec: CHECK_NS as i64 };
         while !self.shared.stop.load(Ordering::Relaxed) {
-            let connector_fd = self.connector.fd();
-            let mut fds = [
-                PollFd::from_borrowed_fd(connector_fd, PollFlags::IN),
-                PollFd::new(self.shared.wake_fd(), PollFlags::IN),
-            ];
-            // Forks and exits of followed processes are why the wait must end; without any it may be long.
             self.stats.pulses().rests(Stage::Sensor);
-            let _ = poll(&mut fds, Some(&wait));
+            let received = batch.wait(self.connector.fd());
             self.stats.pulses().works(Stage::Sensor);
-            let ordered = fds[1].revents().contains(PollFlags::IN);
             self.budget.begin();
-            if ordered {
-                self.shared.woken();
-            }
+            self.shared.waker.woken();
             self.take_orders();
-            self.receive(&mut batch);
+            self.take(received, &mut batch);
             self.check();
         }
         if self.shared.finish.load(Ordering::Relaxed) {
@@ -173,10 +164,10 @@ impl Sensor {
         }
     }
 
-    fn receive(&mut self, batch: &mut Batch<BATCH, MESSAGE_MAX>) {
-        while !self.shared.stop.load(Ordering::Relaxed) {
-            // With NETLINK_NO_ENOBUFS set there is no error; if there is one, the drop counter tells how many.
-            let Ok(count) = batch.receive(self.connector.fd()) else { break };
+    /// Takes what was received, and whatever came meanwhile.
+    fn take(&mut self, mut received: io::Result<usize>, batch: &mut Batch<BATCH, MESSAGE_MAX>) {
+        // With NETLINK_NO_ENOBUFS set there is no error; if there is one, the drop counter tells how many.
+        while let Ok(count) = received {
             for datagram in batch.datagrams() {
                 self.stats.pulses().works(Stage::Sensor);
                 if let Some(message) = decode(datagram) {
@@ -187,9 +178,10 @@ impl Sensor {
             self.budget.spend(&self.stats);
             self.apply_filter();
             // A batch that was not full has emptied the queue: asking again would only say so.
-            if count < BATCH {
+            if count < BATCH || self.shared.stop.load(Ordering::Relaxed) {
                 break;
             }
+            received = batch.receive(self.connector.fd());
         }
     }
 
@@ -440,9 +432,12 @@ impl Sensor {
         match Connector::open(self.settings.receive_buffer_bytes) {
             Ok(connector) => {
                 self.connector = connector;
+                if let Ok(port) = self.connector.port() {
+                    self.shared.waker.moved(port);
+                }
                 self.sequences.clear();
                 self.followed.apply_again();
-                self.apply_filter();
+                self.take_orders();
             }
             Err(error) => log::warn!("sensor: could not open the proc connector anew: {error}"),
         }

@@ -1,17 +1,17 @@
 //! What the sensor's thread shows to the others.
 //!
-//! Owns: a few atomics and the wake-up. Must not own: anything that could make the thread wait.
+//! Owns: a few atomics, and the way to wake it. Must not own: anything that could make the thread wait.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use rustix::event::{EventfdFlags, eventfd};
+use crate::sensor::waker::Waker;
 
 /// Shared state of one sensor thread.
 #[derive(Debug)]
 pub struct Shared {
-    wake: OwnedFd,
+    /// Wakes the thread: there are orders, or one of the flags is set.
+    pub waker: Waker,
     /// Execs heard.
     pub heard: AtomicU64,
     /// What the thread is at: the time that its event or look carries, in nanoseconds of the monotonic clock, which
@@ -38,10 +38,10 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// New state.
-    pub fn new() -> io::Result<Self> {
+    /// New state of a thread that waits on the netlink socket of this port.
+    pub fn new(port: u32) -> io::Result<Self> {
         Ok(Self {
-            wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            waker: Waker::new(port)?,
             heard: AtomicU64::new(0),
             busy_since_ns: AtomicU64::new(0),
             reading_since_ns: AtomicU64::new(0),
@@ -61,25 +61,9 @@ impl Shared {
         rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned()
     }
 
-    /// The descriptor that becomes readable on [`Shared::wake`].
-    pub fn wake_fd(&self) -> &OwnedFd {
-        &self.wake
-    }
-
-    /// Wakes the thread: there are orders, or one of the flags is set.
-    pub fn wake(&self) {
-        // It can only fail when the counter is full, and then the thread is awake.
-        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
-    }
-
-    /// Takes the wake-up.
-    pub fn woken(&self) {
-        let _ = rustix::io::read(&self.wake, &mut [0u8; 8]);
-    }
-
     /// Asks the thread to end.
     pub fn ask_to_stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.wake();
+        self.waker.wake();
     }
 }

@@ -110,6 +110,19 @@ pub fn control(listen: bool) -> [u8; NLMSG_HEADER + CN_HEADER + 4] {
     message
 }
 
+/// A message of ours to our own socket, so that whoever waits there wakes: an exec's, as the filter sees it. As it is not from
+/// the kernel, nobody takes it for an event.
+pub fn wake() -> [u8; NLMSG_HEADER + CN_HEADER + 4] {
+    const LENGTH: usize = NLMSG_HEADER + CN_HEADER + 4;
+    let mut message = [0; LENGTH];
+    for (at, word) in [(0, LENGTH as u32), (NLMSG_HEADER + CN_HEADER, WHAT_EXEC)] {
+        if let Some(place) = message.get_mut(at..at + 4) {
+            place.copy_from_slice(&word.to_ne_bytes());
+        }
+    }
+    message
+}
+
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
     let four = bytes.get(at..at.checked_add(4)?)?;
     Some(u32::from_ne_bytes(four.try_into().ok()?))

@@ -5,6 +5,7 @@
 
 pub mod child;
 pub mod clock;
+pub mod close;
 pub mod cn_filter;
 pub mod cn_proc;
 pub mod fanotify;

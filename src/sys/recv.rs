@@ -46,6 +46,16 @@ impl<const N: usize, const SIZE: usize> Batch<N, SIZE> {
     /// Takes what is there, at most `N` datagrams, without waiting. `Ok(0)`: nothing was there. A datagram longer
     /// than `SIZE` is cut. ENOBUFS means that the kernel dropped some.
     pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        self.take(socket, libc::MSG_DONTWAIT)
+    }
+
+    /// The same, but waits for the first of them, as long as the socket is set to (SO_RCVTIMEO): one system call in place of
+    /// poll(2) and recvmmsg(2). `Ok(0)`: none came.
+    pub fn wait(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        self.take(socket, libc::MSG_WAITFORONE)
+    }
+
+    fn take(&mut self, socket: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<usize> {
         for header in self.headers.iter_mut().take(std::mem::take(&mut self.received)) {
             header.msg_hdr.msg_namelen = size_of::<sockaddr_nl>() as socklen_t;
         }
@@ -56,7 +66,7 @@ impl<const N: usize, const SIZE: usize> Batch<N, SIZE> {
                 socket.as_raw_fd(),
                 self.headers.as_mut_ptr(),
                 N as u32,
-                libc::MSG_DONTWAIT,
+                flags,
                 std::ptr::null_mut(),
             )
         };

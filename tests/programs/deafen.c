@@ -1,6 +1,6 @@
 /*
- * Makes another process deaf to the proc connector: puts a filter that drops everything on each of its connector
- * sockets, from outside, and locks it, so that the process cannot replace it on that socket.
+ * Makes another process deaf to the proc connector: puts a filter that drops everything on each of its sockets that
+ * listen to it, from outside, and locks it, so that the process cannot replace it on that socket.
  *
  *   deafen PID [keep]
  *
@@ -24,6 +24,15 @@ static int number_option(int s, int option)
 	return getsockopt(s, SOL_SOCKET, option, &value, &length) ? -1 : value;
 }
 
+/* Whether it is of the connector, and in one of its groups. */
+static int listens(int s)
+{
+	struct sockaddr_nl at = {0};
+	socklen_t length = sizeof at;
+	return number_option(s, SO_DOMAIN) == AF_NETLINK && number_option(s, SO_PROTOCOL) == NETLINK_CONNECTOR &&
+	       getsockname(s, (void *)&at, &length) == 0 && at.nl_groups != 0;
+}
+
 /* Makes what is not deaf yet deaf; how many that were, or -1. */
 static int deafen(int process, const char *directory)
 {
@@ -37,8 +46,7 @@ static int deafen(int process, const char *directory)
 		int s = entry->d_name[0] == '.' ? -1 : (int)syscall(SYS_pidfd_getfd, process, atoi(entry->d_name), 0);
 		if (s < 0)
 			continue;
-		if (number_option(s, SO_DOMAIN) == AF_NETLINK && number_option(s, SO_PROTOCOL) == NETLINK_CONNECTOR &&
-		    number_option(s, SO_LOCK_FILTER) == 0) {
+		if (listens(s) && number_option(s, SO_LOCK_FILTER) == 0) {
 			if (setsockopt(s, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) ||
 			    setsockopt(s, SOL_SOCKET, SO_LOCK_FILTER, &locked, sizeof locked)) {
 				perror("deafen: filter");

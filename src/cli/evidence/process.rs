@@ -26,6 +26,8 @@ use crate::model::ids::{Inode, ProcessKey};
 use crate::model::look::FileId;
 use crate::model::text::escape;
 
+/// What a security module calls the process.
+const LABEL: &CStr = c"attr/current";
 /// Files that are kept as they are, and the most bytes of each (proc(5)).
 const FILES: [(&CStr, usize); 14] = [
     (c"status", 64 << 10),
@@ -37,7 +39,7 @@ const FILES: [(&CStr, usize); 14] = [
     (c"limits", 16 << 10),
     (c"loginuid", 64),
     (c"sessionid", 64),
-    (c"attr/current", 4 << 10),
+    (LABEL, 4 << 10),
     (c"io", 4 << 10),
     (c"wchan", 4 << 10),
     (c"syscall", 4 << 10),
@@ -162,6 +164,8 @@ fn read(dir: &ProcDir, environment: Option<&[String]>) -> Read {
     for (name, most) in FILES {
         match dir.read(name, most) {
             Ok((content, truncated)) => read.files.push((text(name), content, truncated)),
+            // No security module gives labels (proc_pid_attr(5)): nothing is missing.
+            Err(error) if name == LABEL && error.raw_os_error() == Some(libc::EINVAL) => {}
             Err(error) => read.problems.push((text(name), error.to_string())),
         }
     }

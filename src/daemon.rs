@@ -289,7 +289,7 @@ fn watch(
                 }
                 hold.tick();
                 coverage.tick(clock::now());
-                service.tick(board.stats().pulses(), clock::now().mono_ns);
+                service.tick(board.stats().pulses(), &board.deliveries(), clock::now().mono_ns);
                 let losses = lookout.new_losses();
                 if !losses.is_empty() {
                     work.give(Work::Losses(losses));

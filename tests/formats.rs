@@ -2,7 +2,8 @@
 //!
 //! Records of all shapes go through the enrichment and the spool's writer, and are read back and rendered in every form
 //! at several lengths. `tests/formats/check.py` judges them, in the Python environment that
-//! `tests/setup/formats-venv.sh` makes; rsyslogd and syslog-ng judge RFC 5424. What is missing is left out with a
+//! `tests/setup/formats-venv.sh` makes; rsyslogd and syslog-ng judge RFC 5424. The mapping to the Elastic Common Schema is
+//! carried out and held against that schema by `tests/formats/ecs.py`. What is missing is left out with a
 //! warning, and fails where TETHERD_TESTS_STRICT=1.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot go on fails
@@ -31,6 +32,7 @@ use tetherd::model::finding::{CATEGORY_LOSS, Record, property};
 use tetherd::model::socket::Direction;
 use tetherd::spool::record::observation;
 use tetherd::spool::settings::SpoolSettings;
+use tetherd::spool::summary::Summary;
 
 /// Bytes: all that a record may say; what rsyslog takes as it is shipped; a UDP datagram over IPv6; the least.
 const LENGTHS: [usize; 4] = [30_000, 7_900, 1_180, BYTES_LEAST];
@@ -116,6 +118,23 @@ fn every_form_is_its_own_formats() {
     assert!(good, "{said}");
 }
 
+/// The ingest pipeline for Elasticsearch makes fields of the Elastic Common Schema, and no others, of the spool's lines.
+#[test]
+fn the_pipeline_makes_fields_of_the_elastic_common_schema() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let fields = root.join("target/test-tools/ecs/package/generated");
+    if !fields.exists() {
+        common::skip("the schema that tests/setup/ecs.sh fetches");
+        return;
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), lines().join("\n")).unwrap();
+    let program = root.join("tests/formats/ecs.py");
+    let output = Command::new("python3").arg(program).arg(file.path()).arg(&fields).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
+
 /// A judge that takes everything proves nothing.
 #[test]
 fn the_judges_can_say_no() {
@@ -142,6 +161,10 @@ fn the_judges_can_say_no() {
     }
 }
 
+fn summary(record: &Record) -> Summary {
+    Summary::of(&serde_json::to_vec(record).unwrap()).unwrap()
+}
+
 fn structured_data_is_understood(judge: Syslog) {
     if let Some(what) = judge.missing() {
         return common::skip(what);
@@ -151,7 +174,7 @@ fn structured_data_is_understood(judge: Syslog) {
     let bodies: Vec<String> = lines.iter().map(|line| body(Format::Structured, line, 7_900)).collect();
     let header = Header5424::new(Facility::LOG_AUTHPRIV, "node-7", 4711);
     let messages: Vec<String> =
-        records.iter().zip(&bodies).map(|(record, body)| header.of(record) + body).collect();
+        records.iter().zip(&bodies).map(|(record, body)| header.of(&summary(record)) + body).collect();
     let understood = receivers::start(judge).judge(&messages);
     assert_eq!(understood.len(), records.len());
     for (told, (record, body)) in understood.iter().zip(records.iter().zip(&bodies)) {

@@ -5,8 +5,10 @@
 //! (`stats::pulse`). A thread that hangs in the kernel cannot be ended from within: the manager ends the process, and starts it
 //! anew.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::deliver::progress::Progress;
 use crate::model::text::escape;
 use crate::stats::pulse::{Pulses, Watch};
 use crate::sys::notify::Notify;
@@ -17,7 +19,8 @@ pub struct Service {
     notify: Notify,
     watch: Watch,
     next_ns: u64,
-    stands: Option<&'static str>,
+    /// The thread that stands still.
+    stands: Option<String>,
 }
 
 impl Service {
@@ -54,22 +57,24 @@ impl Service {
 
     /// Once a second: says that the daemon lives, if it does. A thread may be at one thing for half of the time that the manager
     /// waits: then nothing is said until it goes on, and the manager's time runs.
-    pub fn tick(&mut self, pulses: &Pulses, now_ns: u64) {
+    /// Each destination of `deliveries` has a thread.
+    pub fn tick(&mut self, pulses: &Pulses, deliveries: &[Arc<Progress>], now_ns: u64) {
         let Some(every) = self.notify.watchdog() else { return };
-        match self.watch.longest(pulses, now_ns) {
-            Some((stage, stood)) if stood > nanoseconds(every / 2) => {
-                if self.stands.replace(stage.name()) != Some(stage.name()) {
+        let destinations = deliveries.iter().map(|progress| (progress.name.as_str(), progress.pulse()));
+        match self.watch.longest(pulses.all().chain(destinations), now_ns) {
+            Some((thread, stood)) if stood > nanoseconds(every / 2) => {
+                if self.stands.as_deref() != Some(thread) {
+                    self.stands = Some(thread.to_owned());
                     log::error!(
-                        "watchdog: the thread {} has been at one thing for {} s; if it does not go on, tetherd is ended and \
+                        "watchdog: the thread {thread} has been at one thing for {} s; if it does not go on, tetherd is ended and \
                          started anew",
-                        stage.name(),
                         stood / 1_000_000_000
                     );
                 }
             }
             _ => {
-                if let Some(stage) = self.stands.take() {
-                    log::info!("watchdog: the thread {stage} goes on");
+                if let Some(thread) = self.stands.take() {
+                    log::info!("watchdog: the thread {thread} goes on");
                 }
                 if now_ns >= self.next_ns {
                     self.next_ns = now_ns.saturating_add(nanoseconds(every / 4));

@@ -4,7 +4,7 @@
 
 use crate::deliver::settings::Destination;
 use crate::model::detection::Severity;
-use crate::model::finding::{Record, property};
+use crate::spool::summary::Summary;
 
 /// A destination's wishes.
 #[derive(Clone, Debug, Default)]
@@ -26,13 +26,12 @@ impl Filter {
 
     /// Whether the record is wanted. What tetherd says of itself has no severity and no namespace: it says what may be
     /// missing, so severity and namespaces do not keep it back; categories do.
-    pub fn wants(&self, record: &Record) -> bool {
-        let finding = &record.finding;
-        if !listed(&self.categories, &finding.category) {
+    pub fn wants(&self, record: &Summary) -> bool {
+        if !listed(&self.categories, &record.category) {
             return false;
         }
-        let Some(severity) = finding.severity else { return true };
-        let namespace = record.text(property::POD_NAMESPACE).unwrap_or_default();
+        let Some(severity) = record.severity else { return true };
+        let namespace = record.namespace.as_deref().unwrap_or_default();
         self.severity.is_none_or(|least| severity >= least) && listed(&self.namespaces, namespace)
     }
 }
@@ -51,14 +50,13 @@ mod tests {
     use super::*;
     use crate::model::finding::{CATEGORY, CATEGORY_LOSS};
 
-    fn record(severity: Option<&str>, category: &str, namespace: Option<&str>) -> Record {
-        let now = crate::model::clock::Moment::default();
-        let mut record = crate::spool::record::observation(category, "", Default::default(), now, "boot");
-        record.finding.severity = severity.map(|word| word.parse().unwrap());
-        if let Some(namespace) = namespace {
-            record.finding.source_properties.insert(property::POD_NAMESPACE.into(), namespace.into());
+    fn record(severity: Option<&str>, category: &str, namespace: Option<&str>) -> Summary {
+        Summary {
+            severity: severity.map(|word| word.parse().unwrap()),
+            category: category.into(),
+            namespace: namespace.map(str::to_owned),
+            ..Summary::default()
         }
-        record
     }
 
     #[test]

@@ -10,7 +10,8 @@ use crate::deliver::header::{Header, level};
 use crate::deliver::rfc5424::Header5424;
 use crate::deliver::settings::{Destination, HEADER_MAX, Transport};
 use crate::model::clock::SECOND;
-use crate::spool::reader::Entry;
+use crate::spool::reader::{Entry, whole};
+use crate::spool::summary::Summary;
 use crate::sys::clock;
 
 /// The longest message where a longer one was refused.
@@ -44,25 +45,26 @@ impl Messages {
         Self { head, format: destination.format(), most: destination.message_bytes() }
     }
 
-    /// The message, as long as the destination allows.
-    pub fn of(&self, entry: &Entry) -> Vec<u8> {
+    /// The message, as long as the destination allows; `None` where the line is no record in all respects and the form
+    /// takes one.
+    pub fn of(&self, entry: &Entry<Summary>) -> Option<Vec<u8>> {
         self.within(entry, self.most)
     }
 
     /// The same in at most [`MESSAGE_SHORT`] bytes.
-    pub fn short(&self, entry: &Entry) -> Vec<u8> {
+    pub fn short(&self, entry: &Entry<Summary>) -> Option<Vec<u8>> {
         self.within(entry, MESSAGE_SHORT)
     }
 
-    fn within(&self, entry: &Entry, most: usize) -> Vec<u8> {
+    fn within(&self, entry: &Entry<Summary>, most: usize) -> Option<Vec<u8>> {
         let record = &entry.record;
-        let mut message = Vec::with_capacity(2048);
+        let mut message = Vec::with_capacity(HEADER_MAX + entry.line.len().min(most));
         match &self.head {
             Head::Local(facility) => {
                 let seconds = i64::try_from(clock::now().wall_ns / SECOND).unwrap_or(0);
                 let header = Header { facility: *facility, pid: std::process::id(), seconds };
                 // Writing to a Vec cannot fail.
-                let _ = header.format(&mut message, level(record.finding.severity), "");
+                let _ = header.format(&mut message, level(record.severity), "");
             }
             Head::Network(header) => {
                 message.extend_from_slice(header.of(record).as_bytes());
@@ -72,7 +74,13 @@ impl Messages {
             }
         }
         let limits = Limits { bytes: most.saturating_sub(message.len()).max(BYTES_LEAST) };
-        message.extend_from_slice(&render(self.format, &entry.line, record, limits));
-        message
+        match self.format {
+            // As it stands, and not taken apart for that.
+            Format::Scc if entry.line.len() <= limits.bytes => {
+                message.extend_from_slice(entry.line.as_bytes())
+            }
+            format => message.extend_from_slice(&render(format, &entry.line, &whole(&entry.line)?, limits)),
+        }
+        Some(message)
     }
 }

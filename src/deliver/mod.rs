@@ -11,6 +11,7 @@ pub mod backoff;
 pub mod filter;
 pub mod format;
 pub mod header;
+pub mod leash;
 pub mod link;
 pub mod message;
 pub mod places;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::deliver::settings::Destination;
+use crate::stats::pulse::Pulse;
 
 /// What one number of a destination counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +107,7 @@ pub struct Progress {
     tallies: [AtomicU64; Tally::ALL.len()],
     done: AtomicU64,
     on_the_way: AtomicU64,
+    pulse: Pulse,
     situation: Mutex<Situation>,
 }
 
@@ -120,6 +122,7 @@ impl Progress {
             tallies: Default::default(),
             done: AtomicU64::new(0),
             on_the_way: AtomicU64::new(0),
+            pulse: Pulse::default(),
             situation: Mutex::default(),
         }
     }
@@ -148,6 +151,11 @@ impl Progress {
     /// How many messages are on their way.
     pub fn on_the_way(&self) -> u64 {
         self.on_the_way.load(Ordering::Relaxed)
+    }
+
+    /// Whether its thread goes on.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// How it stands now.

@@ -7,7 +7,7 @@ use syslog::Facility;
 
 use crate::deliver::header::level;
 use crate::model::clock::{parse_rfc3339, rfc3339};
-use crate::model::finding::Record;
+use crate::spool::summary::Summary;
 
 /// The longest HOSTNAME, in bytes (RFC 5424 section 6).
 const HOST_MAX: usize = 255;
@@ -33,14 +33,13 @@ impl Header5424 {
     }
 
     /// The header of a record's message: the time is when the record was written, the MSGID its class.
-    pub fn of(&self, record: &Record) -> String {
-        let finding = &record.finding;
-        let priority = self.facility as u8 | level(finding.severity) as u8;
-        let time = parse_rfc3339(&finding.create_time).map_or_else(
+    pub fn of(&self, record: &Summary) -> String {
+        let priority = self.facility as u8 | level(record.severity) as u8;
+        let time = parse_rfc3339(&record.create_time).map_or_else(
             || "-".to_owned(),
             |at| format!("{}Z", rfc3339(at).get(..MICROSECONDS).unwrap_or_default()),
         );
-        let kind = if finding.severity.is_some() { "finding" } else { "observation" };
+        let kind = if record.severity.is_some() { "finding" } else { "observation" };
         format!("<{priority}>1 {time} {} tetherd {} {kind} ", self.host, self.pid)
     }
 }
@@ -48,17 +47,13 @@ impl Header5424 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::finding::CATEGORY_LOSS;
-    use crate::spool::record::observation;
-
     #[test]
     fn the_shape() {
-        let now = crate::model::clock::Moment { mono_ns: 0, wall_ns: 1_795_492_217_123_456_789 };
-        let record = observation(CATEGORY_LOSS, "", Default::default(), now, "boot");
+        let record = Summary { create_time: "2026-11-24T03:50:17.123456789Z".into(), ..Summary::default() };
         let header = Header5424::new(Facility::LOG_LOCAL3, "nö de\n7", 42).of(&record);
         assert_eq!(header, "<157>1 2026-11-24T03:50:17.123456Z nde7 tetherd 42 observation ");
         let mut other = record;
-        other.finding.create_time = "yesterday".into();
+        other.create_time = "yesterday".into();
         assert_eq!(Header5424::new(Facility::LOG_AUTH, "", 1).of(&other), "<37>1 - - tetherd 1 observation ");
     }
 }

@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, TryRecvError, select};
+use crossbeam_channel::{Receiver, select};
 
 use crate::deliver::backoff::Backoff;
 use crate::deliver::filter::Filter;
+use crate::deliver::leash::Leash;
 use crate::deliver::link::connect::Connector;
 use crate::deliver::link::{Answer, Given, Link};
 use crate::deliver::message::{MESSAGE_SHORT, Messages};
@@ -24,7 +25,7 @@ use crate::deliver::window::Window;
 use crate::model::loss::Loss;
 use crate::spool::cursor::Cursor;
 use crate::spool::reader::{Entry, Reader};
-use crate::stats::pulse::Stage;
+use crate::spool::summary::Summary;
 use crate::stats::{Count, Stats};
 
 /// Records between two looks at whether it is time to stop.
@@ -66,7 +67,7 @@ pub struct Worker {
     /// Records that the reader has found missing.
     skipped: u64,
     /// Read and not handed over yet.
-    waiting: Option<Entry>,
+    waiting: Option<Entry<Summary>>,
     /// The highest number that was handed over or kept back.
     highest: u64,
     link: Option<Box<dyn Link>>,
@@ -122,10 +123,11 @@ impl Worker {
 
     /// Works until the sender of `stop` is gone; `news` says that there is something new in the spool.
     pub fn run(mut self, news: &Receiver<()>, stop: &Receiver<()>) {
-        while stop.try_recv() != Err(TryRecvError::Disconnected) {
-            self.pulse(true);
-            let Some(wait) = self.turn(stop, false) else { continue };
-            self.pulse(false);
+        let progress = self.progress.clone();
+        let leash = Leash::new(stop, progress.pulse());
+        while !leash.is_over() {
+            let Some(wait) = self.turn(leash, false) else { continue };
+            leash.rests();
             select! {
                 recv(news) -> _ => {}
                 recv(stop) -> _ => break,
@@ -133,22 +135,13 @@ impl Worker {
             }
         }
         let until = Instant::now() + STOP_WAIT;
-        while Instant::now() < until && self.turn(stop, true).is_none() {}
+        while Instant::now() < until && self.turn(leash, true).is_none() {}
         self.store(Instant::now(), true);
-    }
-
-    /// For the watchdog. It knows one thread of delivery, that of the destination that is always there; of the others their lag
-    /// tells. One that waits for another machine's answer, for as long as its deadlines say, does not stand still.
-    fn pulse(&self, works: bool) {
-        if self.destination.name == SYSLOG && self.destination.transport().is_local() {
-            let pulses = self.stats.pulses();
-            if works { pulses.works(Stage::Syslog) } else { pulses.rests(Stage::Syslog) }
-        }
     }
 
     /// One step, which takes at most about [`SLICE`]; how long to wait before the next, `None` for not at all. With
     /// `closing`, everything that can be done now is, and a wait means that there is nothing more to do.
-    fn turn(&mut self, stop: &Receiver<()>, closing: bool) -> Option<Duration> {
+    fn turn(&mut self, leash: Leash<'_>, closing: bool) -> Option<Duration> {
         let now = Instant::now();
         if let Some(left) = self.backoff.left(now) {
             self.store(now, false);
@@ -160,7 +153,7 @@ impl Worker {
             self.fails(State::Failing, &format!("waits: {error}"), now);
             return Some(IDLE);
         }
-        let outcome = self.fill(stop, closing).and_then(|filled| self.ask(filled, closing));
+        let outcome = self.fill(leash, closing).and_then(|filled| self.ask(filled, closing));
         let wait = match outcome {
             Ok(wait) => wait,
             Err(Break { connecting, error }) => self.breaks(connecting, &error, closing),
@@ -179,9 +172,9 @@ impl Worker {
     }
 
     /// Hands over what there is and what there is room for.
-    fn fill(&mut self, stop: &Receiver<()>, closing: bool) -> Result<Filled, Break> {
+    fn fill(&mut self, leash: Leash<'_>, closing: bool) -> Result<Filled, Break> {
         if !self.probed && self.link.is_none() && !closing {
-            self.connect(stop)?;
+            self.connect(leash)?;
             self.probed = self.link.is_some();
         }
         if self.link.as_ref().is_some_and(|link| link.is_ending()) {
@@ -192,25 +185,30 @@ impl Worker {
                 return Ok(Filled::Window);
             }
             let Some(entry) = self.next_entry() else { return Ok(Filled::All) };
-            let after = Cursor { position: entry.next, sequence: entry.record.sequence() };
+            let after = Cursor { position: entry.next, sequence: entry.record.sequence };
             if !self.filter.wants(&entry.record) {
                 self.count(after.sequence, Tally::Filtered, None);
                 self.window.as_mut().into_iter().for_each(|window| window.skip(after));
                 continue;
             }
             if self.link.is_none() {
-                let connected = self.connect(stop);
+                let connected = self.connect(leash);
                 if !matches!(connected, Ok(true)) {
                     self.waiting = Some(entry);
                     return connected.map(|_| Filled::Stopped);
                 }
             }
             let Some(link) = self.link.as_mut() else { return Ok(Filled::Stopped) };
-            let message = self.messages.of(&entry);
-            let (given, length) = match link.give(&message)? {
-                Given::TooLong => (link.give(&self.messages.short(&entry))?, MESSAGE_SHORT),
-                given => (given, message.len()),
+            let Some(message) = self.messages.of(&entry) else {
+                self.unreadable(after);
+                continue;
             };
+            let (mut given, mut length) = (link.give(&message)?, message.len());
+            if given == Given::TooLong
+                && let Some(short) = self.messages.short(&entry)
+            {
+                (given, length) = (link.give(&short)?, short.len());
+            }
             match given {
                 Given::Full => {
                     self.waiting = Some(entry);
@@ -219,9 +217,9 @@ impl Worker {
                 }
                 Given::TooLong => self.refused(after),
                 Given::Taken => {
-                    self.count(after.sequence, Tally::Sent, Some(Tally::Resent));
-                    self.window.as_mut().into_iter().for_each(|window| window.sent(after, length));
                     let now = Instant::now();
+                    self.count(after.sequence, Tally::Sent, Some(Tally::Resent));
+                    self.window.as_mut().into_iter().for_each(|window| window.sent(after, length, now));
                     self.last_given = Some(now);
                     self.unanswered.get_or_insert(now);
                     self.patience = PATIENCE;
@@ -231,7 +229,7 @@ impl Worker {
         Ok(Filled::Turn)
     }
 
-    fn next_entry(&mut self) -> Option<Entry> {
+    fn next_entry(&mut self) -> Option<Entry<Summary>> {
         if let Some(entry) = self.waiting.take() {
             return Some(entry);
         }
@@ -240,7 +238,7 @@ impl Worker {
             self.reader = places::behind(&self.spool, &self.destination.name, self.read).ok();
         }
         let reader = self.reader.as_mut()?;
-        let entry = reader.next();
+        let entry = reader.next_summary();
         let missing = reader.skipped() - self.skipped;
         self.skipped = reader.skipped();
         let entry = entry.unwrap_or_else(|error| {
@@ -248,7 +246,7 @@ impl Worker {
             self.reader = None;
             None
         })?;
-        let sequence = entry.record.sequence();
+        let sequence = entry.record.sequence;
         if missing > 0 {
             self.stats.lose(Loss::DeliverySkipped, missing);
             self.progress.add(Tally::Skipped, missing);
@@ -284,9 +282,21 @@ impl Worker {
         self.window.as_mut().into_iter().for_each(|window| window.skip(after));
     }
 
+    /// A line that has what a record is numbered by, and is none in other respects.
+    fn unreadable(&mut self, after: Cursor) {
+        log::warn!(
+            "{}: record {} is damaged and cannot be brought into this form; it was not sent",
+            self.destination.name,
+            after.sequence
+        );
+        self.count(after.sequence, Tally::Skipped, None);
+        self.stats.lose(Loss::DeliverySkipped, 1);
+        self.window.as_mut().into_iter().for_each(|window| window.skip(after));
+    }
+
     /// Whether there is a connection now; if not, it is time to stop.
-    fn connect(&mut self, stop: &Receiver<()>) -> Result<bool, Break> {
-        self.link = self.connector.connect(stop).map_err(|error| Break { connecting: true, error })?;
+    fn connect(&mut self, leash: Leash<'_>) -> Result<bool, Break> {
+        self.link = self.connector.connect(leash).map_err(|error| Break { connecting: true, error })?;
         if self.link.is_some() && std::mem::take(&mut self.broken) {
             self.progress.add(Tally::Reconnects, 1);
         }

@@ -4,7 +4,7 @@
 //! what to do about damage. Memory is bounded by [`LINE_MAX`] and one read, whatever the file holds.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead};
 use std::os::unix::fs::FileExt;
 
 use sha2::{Digest, Sha256};
@@ -66,7 +66,7 @@ impl Lines {
         loop {
             let rest = self.buffer.get(self.taken..).unwrap_or_default();
             let begin = self.offset + self.taken as u64;
-            if let Some(length) = rest.iter().position(|&byte| byte == b'\n') {
+            if let Some(length) = newline(rest) {
                 let next = begin + length as u64 + 1;
                 let long = self.long_from.take();
                 let bytes = rest.get(..length).unwrap_or_default().to_vec();
@@ -103,6 +103,13 @@ impl Lines {
         self.buffer.truncate(held + *read.as_ref().unwrap_or(&0));
         read
     }
+}
+
+/// Where the first newline stands.
+fn newline(mut bytes: &[u8]) -> Option<usize> {
+    let whole = bytes;
+    let passed = bytes.skip_until(b'\n').ok()?;
+    whole.get(..passed)?.ends_with(b"\n").then(|| passed - 1)
 }
 
 /// The record on a line; `None` where it is not one that a writer has numbered.

@@ -42,6 +42,7 @@ mod segments;
 mod sequence;
 pub mod settings;
 mod shorten;
+pub mod summary;
 mod tend;
 pub mod verify;
 pub mod writer;

@@ -17,14 +17,15 @@ use super::directory::Directory;
 use super::error::SpoolError;
 use super::lines::{Lines, Raw, parse, sha256_hex};
 use super::segment::{self, Position};
+use super::summary::Summary;
 use crate::model::finding::{LINE_MAX, Record, property};
 
 /// How many findings [`latest_where`] keeps; of more, those with the lowest numbers are left out.
 pub const NAMES_MAX: usize = 100_000;
 
-/// One record and where it stands.
+/// One record, or what is wanted of it, and where it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct Entry<R = Record> {
     /// Where its line begins.
     pub position: Position,
     /// Where the next line begins.
@@ -32,11 +33,47 @@ pub struct Entry {
     /// The line, without its newline.
     pub line: String,
     /// What it says.
-    pub record: Record,
+    pub record: R,
+}
+
+/// What can be read of a line.
+trait Numbered: Sized {
+    fn parse(line: &[u8]) -> Option<Self>;
+    fn number(&self) -> u64;
+    /// The hash of the line before it.
+    fn previous(&self) -> Option<&str>;
+}
+
+impl Numbered for Record {
+    fn parse(line: &[u8]) -> Option<Self> {
+        parse(line)
+    }
+
+    fn number(&self) -> u64 {
+        self.sequence()
+    }
+
+    fn previous(&self) -> Option<&str> {
+        self.text(property::PREVIOUS_SHA256)
+    }
+}
+
+impl Numbered for Summary {
+    fn parse(line: &[u8]) -> Option<Self> {
+        Self::of(line)
+    }
+
+    fn number(&self) -> u64 {
+        self.sequence
+    }
+
+    fn previous(&self) -> Option<&str> {
+        self.previous_sha256.as_deref()
+    }
 }
 
 /// A record that was given out, or is known to be done with.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Seen {
     sequence: u64,
     /// Its line, where known.
@@ -163,6 +200,19 @@ impl Reader {
     /// A directory or segment that cannot be read; asking again tries again.
     #[allow(clippy::should_implement_trait)] // not an iterator: None is not the end
     pub fn next(&mut self) -> Result<Option<Entry>, SpoolError> {
+        self.next_as()
+    }
+
+    /// The same, read only as far as it takes to choose and number it. Lines that are no records in other respects are
+    /// given out.
+    ///
+    /// # Errors
+    /// As for [`Reader::next`].
+    pub fn next_summary(&mut self) -> Result<Option<Entry<Summary>>, SpoolError> {
+        self.next_as()
+    }
+
+    fn next_as<R: Numbered>(&mut self) -> Result<Option<Entry<R>>, SpoolError> {
         loop {
             if self.open.is_none() && !self.enter()? {
                 return Ok(None);
@@ -175,7 +225,7 @@ impl Reader {
             match raw {
                 Raw::Line { offset, next, bytes } => {
                     self.position.offset = next;
-                    let (Some(record), Ok(line)) = (parse(&bytes), String::from_utf8(bytes)) else {
+                    let (Some(record), Ok(line)) = (R::parse(&bytes), String::from_utf8(bytes)) else {
                         self.damaged += 1;
                         continue;
                     };
@@ -202,8 +252,8 @@ impl Reader {
     }
 
     /// Whether a record is given out; counts what is missing before it.
-    fn admit(&mut self, record: &Record, line: &str) -> bool {
-        let sequence = record.sequence();
+    fn admit(&mut self, record: &impl Numbered, line: &str) -> bool {
+        let sequence = record.number();
         if let Some(last) = &self.last {
             if sequence <= last.sequence {
                 return false;
@@ -212,13 +262,15 @@ impl Reader {
             // Numbers that no record ever had: the chain is whole.
             let linked = || {
                 let before = last.line.as_ref().map(|line| sha256_hex(line.as_bytes()));
-                before.is_some() && before.as_deref() == record.text(property::PREVIOUS_SHA256)
+                before.is_some() && before.as_deref() == record.previous()
             };
             if missing > 0 && !linked() {
                 self.skipped += missing;
             }
         }
-        self.last = Some(Seen { sequence, line: Some(line.to_owned()) });
+        let last = self.last.get_or_insert_default();
+        last.sequence = sequence;
+        line.clone_into(last.line.get_or_insert_default());
         true
     }
 
@@ -275,6 +327,11 @@ impl Reader {
         self.ended = false;
         Ok(true)
     }
+}
+
+/// The whole record on a line that was read as a summary; `None` where it is none in all respects.
+pub fn whole(line: &str) -> Option<Record> {
+    parse(line.as_bytes())
 }
 
 /// The line that ends at a place.

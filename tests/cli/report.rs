@@ -206,4 +206,6 @@ fn memory_does_not_grow_with_the_findings() {
     assert!(size > 49152 * 1024, "{size} bytes: the limit would say nothing");
     let text = std::fs::read_to_string(&file).unwrap();
     assert_eq!(text.matches("<article ").count(), 1000);
+    assert_eq!(text.matches("The response plan, with its commands").count(), 100);
+    assert_eq!(text.matches("tetherd explain").count() - text.matches("tetherd explain 7").count(), 900);
 }

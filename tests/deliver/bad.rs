@@ -15,8 +15,8 @@ use super::ground::{Ground, destination, sequence};
 use super::receiver::{Arrived, Datagram, Tcp, read_all};
 use crate::common::{DEADLINE, wait_for};
 
-/// What one break may bring again: what was on its way, and the margin.
-pub const AGAIN_MAX: usize = 64 + 100;
+/// What one break may bring again where the one before it was not long ago: what was on its way, and the margin.
+pub const AGAIN_MAX: usize = 64 + 128;
 
 fn tcp(receiver: &Tcp) -> Destination {
     destination("siem", Transport::Tcp, receiver.address())

@@ -19,8 +19,8 @@ use crate::common::{DEADLINE, skip, wait_at_most};
 
 /// How many findings.
 const FINDINGS: usize = 10_000;
-/// How many messages may come again for each time that one side goes away: what was on its way and the margin.
-const AGAIN_MAX: usize = 64 + 100;
+/// How many messages may come again for each time that one side goes away: what was on its way and the margin, at most.
+const AGAIN_MAX: usize = 8 * (64 + 128);
 
 /// How messages come in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

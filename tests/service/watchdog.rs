@@ -38,36 +38,50 @@ fn signs_of_life() {
     manager.daemon.stop();
 }
 
-/// One thread hangs, all others go on: the manager hears nothing more, and the journal which one it is.
+/// One thread of a destination hangs, all others go on: the manager hears nothing more, and the journal which one it is.
 #[test]
 fn a_thread_that_hangs() {
     require!("/bin/sh");
+    for (destination, settings) in [
+        ("syslog", "[syslog]\npath = \"LOG\"\n"),
+        ("further", "[[deliver]]\nname = \"further\"\ntransport = \"unix-datagram\"\naddress = \"LOG\"\n"),
+    ] {
+        a_destination_hangs(destination, settings);
+    }
+}
+
+fn a_destination_hangs(name: &str, settings: &str) {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
     let receiver = UnixDatagram::bind(&log).unwrap();
     // What nobody reads is not accepted, and nothing is stored of it. It ends with the test.
     std::thread::spawn(move || while receiver.recv(&mut [0; 9000]).is_ok() {});
-    let place = Place::new(&format!("[syslog]\npath = \"{}\"\n", log.display()));
+    let place = Place::new(&settings.replace("LOG", &log.display().to_string()));
     let manager = Manager::start(&place, Some(SECONDS));
     manager.hears("WATCHDOG=1");
 
-    let cursor = place.spool().join(".cursor.syslog.tmp");
+    let sent = || {
+        let status = manager.daemon.status();
+        let all = status["deliver"].as_array().unwrap();
+        all.iter().find(|one| one["name"] == name).unwrap()["sent"].as_u64().unwrap()
+    };
+    let cursor = place.spool().join(format!(".cursor.{name}.tmp"));
     trap(&cursor);
-    let before = manager.daemon.count("syslog_sent");
+    let before = sent();
     let attacker = attacker::Listener::tcp();
     let stream = std::net::TcpStream::connect(("127.0.0.1", attacker.port())).unwrap();
     let _victim = victim::Victim::on_socket(&stream, "/bin/sh", &["-c", "read line"]);
-    wait_for("the thread is seen to stand still", || {
-        manager.daemon.said().contains("watchdog: the thread syslog has been at one thing").then_some(())
-    });
+    let stands = format!("watchdog: the thread {name} has been at one thing");
+    wait_for("the thread is seen to stand still", || manager.daemon.said().contains(&stands).then_some(()));
     // What was sent before that.
     while manager.next(Duration::ZERO).is_some() {}
     assert_eq!(manager.next(A_WHILE), None, "the manager hears nothing while a thread hangs");
-    assert!(manager.daemon.count("syslog_sent") > before, "all others go on");
+    assert!(sent() > before, "all others go on");
 
     let _reader = release(&cursor);
     manager.hears("WATCHDOG=1");
-    assert!(manager.daemon.said().contains("watchdog: the thread syslog goes on"));
+    let goes_on = format!("watchdog: the thread {name} goes on");
+    wait_for("that it is said", || manager.daemon.said().contains(&goes_on).then_some(()));
 }
 
 /// The main thread, which gives the signs of life.

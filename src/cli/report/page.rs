@@ -18,6 +18,7 @@ use crate::cli::report::html::Html;
 use crate::cli::report::tree::Tree;
 use crate::cli::report::{response, svg};
 use crate::cli::{account, chain, properties, timeline};
+use crate::model::detection::Severity;
 use crate::model::finding::{CATEGORY, Record, property};
 use crate::model::text::{cut, escape_json};
 use crate::sys::clock;
@@ -25,6 +26,8 @@ use crate::sys::clock;
 const STYLE: &str = include_str!("style.css");
 /// Of more findings, plans and process trees are folded.
 const UNFOLDED_MAX: usize = 3;
+/// Of more findings, only so many have their response plan on the page: it is half of what a browser has to read.
+const PLANS_MAX: usize = 100;
 
 /// A page as it is written, finding by finding.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub struct Page<W> {
     html: Html<W>,
     count: usize,
     spool: Option<PathBuf>,
+    /// Severity and number of each finding, then those alone that have a plan: the gravest, the newest first.
+    planned: Vec<(Option<Severity>, usize)>,
 }
 
 impl<W: Write> Page<W> {
@@ -87,11 +92,14 @@ impl<W: Write> Page<W> {
         html.element("caption", &[], "Findings, in the order of their newest records")?;
         heads(&mut html, &["First seen", "Severity", "State", "Commands", "What", "Where"])?;
         html.open("tbody", &[])?;
-        Ok(Self { html, count, spool })
+        Ok(Self { html, count, spool, planned: Vec::new() })
     }
 
     /// A row of the summary.
     pub fn row(&mut self, number: usize, record: &Record) -> io::Result<()> {
+        if record.finding.category == CATEGORY {
+            self.planned.push((record.finding.severity, number));
+        }
         let html = &mut self.html;
         html.line()?;
         html.open("tr", &[])?;
@@ -109,6 +117,8 @@ impl<W: Write> Page<W> {
 
     /// From the summary to the findings.
     pub fn between(&mut self) -> io::Result<()> {
+        self.planned.sort_unstable_by(|one, other| other.cmp(one));
+        self.planned.truncate(PLANS_MAX);
         let html = &mut self.html;
         (0..4).try_for_each(|_| html.close())?;
         html.open("div", &[("id", "findings")])
@@ -152,13 +162,15 @@ impl<W: Write> Page<W> {
         if record.finding.category == CATEGORY {
             heading_and_list(html, "What to check", &account::check(&facts))?;
             html.element("h3", &[], "Response")?;
-            if folded {
+            if !self.planned.iter().any(|(_, planned)| *planned == number) {
+                response::write_elsewhere(html, record, &facts, PLANS_MAX)?;
+            } else if folded {
                 html.open("details", &[])?;
                 html.element("summary", &[], "The response plan, with its commands")?;
-            }
-            response::write(html, &facts)?;
-            if folded {
+                response::write(html, &facts)?;
                 html.close()?;
+            } else {
+                response::write(html, &facts)?;
             }
         }
         html.element("h3", &[], "Record")?;

@@ -4,10 +4,11 @@
 
 use std::io::{self, Write};
 
-use crate::cli::command::Command;
+use crate::cli::command::{Command, Word};
 use crate::cli::facts::Facts;
 use crate::cli::report::html::Html;
-use crate::cli::respond::Plan;
+use crate::cli::respond::{self, Plan};
+use crate::model::finding::Record;
 
 /// Writes the plan.
 pub fn write<W: Write>(html: &mut Html<W>, facts: &Facts<'_>) -> io::Result<()> {
@@ -48,6 +49,18 @@ pub fn write<W: Write>(html: &mut Html<W>, facts: &Facts<'_>) -> io::Result<()> 
         }
     }
     Ok(())
+}
+
+/// Says where the plan is, on a page that has no room for it.
+pub fn write_elsewhere<W: Write>(
+    html: &mut Html<W>,
+    record: &Record,
+    facts: &Facts<'_>,
+    plans: usize,
+) -> io::Result<()> {
+    html.element("p", &[], &format!("This page has the plans of its {plans} gravest findings. This one's:"))?;
+    let id = Word::of(Some(record.id()), "ID");
+    html.element("pre", &[], &respond::tetherd("the response plan", "explain", facts).word(&id).line)
 }
 
 fn command<W: Write>(html: &mut Html<W>, command: &Command) -> io::Result<()> {

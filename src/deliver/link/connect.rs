@@ -9,10 +9,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, TryRecvError};
 use rustix::event::PollFlags;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 
+use crate::deliver::leash::Leash;
 use crate::deliver::link::datagram::{Local, Udp};
 use crate::deliver::link::resolve::Resolver;
 use crate::deliver::link::stream::{Framing, Stream};
@@ -77,7 +77,7 @@ impl Connector {
     ///
     /// # Errors
     /// The receiver cannot be reached.
-    pub fn connect(&mut self, stop: &Receiver<()>) -> io::Result<Option<Box<dyn Link>>> {
+    pub fn connect(&mut self, leash: Leash<'_>) -> io::Result<Option<Box<dyn Link>>> {
         match self {
             Self::DevLog(path) => match Local::connect(path) {
                 Err(error) if error.raw_os_error() == Some(libc::EPROTOTYPE) => unix_stream(path),
@@ -86,7 +86,7 @@ impl Connector {
             Self::UnixStream(path) => unix_stream(path),
             Self::UnixDatagram(path) => Ok(Some(Box::new(Local::connect(path)?))),
             Self::Udp(resolver) => {
-                let Some(addresses) = resolver.addresses(stop)? else { return Ok(None) };
+                let Some(addresses) = resolver.addresses(leash)? else { return Ok(None) };
                 first(&addresses, |address| {
                     let any: SocketAddr = match address {
                         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -99,20 +99,20 @@ impl Connector {
                 })
             }
             Self::Tcp(resolver, confirm) => {
-                let Some(addresses) = resolver.addresses(stop)? else { return Ok(None) };
+                let Some(addresses) = resolver.addresses(leash)? else { return Ok(None) };
                 first(&addresses, |address| {
                     let link = |stream| Stream::new(stream, Framing::OctetCounting, *confirm);
-                    Ok(tcp(address, stop)?.map(|stream| Box::new(link(stream)) as Box<dyn Link>))
+                    Ok(tcp(address, leash)?.map(|stream| Box::new(link(stream)) as Box<dyn Link>))
                 })
             }
             Self::Tls(resolver, client, confirm) => {
                 // Before the receiver is asked for: without them there is nothing to ask it.
                 client.refresh()?;
-                let Some(addresses) = resolver.addresses(stop)? else { return Ok(None) };
+                let Some(addresses) = resolver.addresses(leash)? else { return Ok(None) };
                 first(&addresses, |address| {
-                    let Some(socket) = tcp(address, stop)? else { return Ok(None) };
+                    let Some(socket) = tcp(address, leash)? else { return Ok(None) };
                     let own = Own { strange: client.strange(), has_certificate: client.has_certificate() };
-                    let session = Tls::handshake(socket, client.session()?, *confirm, own, stop)?;
+                    let session = Tls::handshake(socket, client.session()?, *confirm, own, leash)?;
                     let link = |session| Stream::new(session, Framing::OctetCounting, *confirm);
                     Ok(session.map(|session| Box::new(link(session)) as Box<dyn Link>))
                 })
@@ -147,7 +147,7 @@ fn unix_stream(path: &Path) -> io::Result<Option<Box<dyn Link>>> {
 }
 
 /// A connection over TCP, non-blocking; `None` when it is time to stop.
-fn tcp(address: SocketAddr, stop: &Receiver<()>) -> io::Result<Option<TcpStream>> {
+fn tcp(address: SocketAddr, leash: Leash<'_>) -> io::Result<Option<TcpStream>> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = rustix::net::socket_with(family, SocketType::STREAM, FLAGS, None)?;
     sockopt::set_socket_keepalive(&socket, true)?;
@@ -161,7 +161,7 @@ fn tcp(address: SocketAddr, stop: &Receiver<()>) -> io::Result<Option<TcpStream>
     }
     let until = Instant::now() + CONNECT_TIME;
     while !wait_for(socket.as_fd(), PollFlags::OUT, SLICE) {
-        if stop.try_recv() == Err(TryRecvError::Disconnected) {
+        if leash.is_over() {
             return Ok(None);
         }
         if Instant::now() >= until {

@@ -11,8 +11,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, select};
 
+use crate::deliver::leash::Leash;
+
 /// How long an answer is waited for. glibc's own limit is twice five seconds for each server (resolv.conf(5)).
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How long it is waited for before a sign of life is given.
+const SLICE: Duration = Duration::from_millis(500);
 /// Most addresses that are tried.
 const ADDRESSES_MAX: usize = 8;
 
@@ -51,7 +55,7 @@ impl Resolver {
     /// # Errors
     /// There are none, or the resolver did not answer in time. It is asked again by the next call, or, where it still
     /// hangs, waited for again.
-    pub fn addresses(&mut self, stop: &Receiver<()>) -> io::Result<Option<Vec<SocketAddr>>> {
+    pub fn addresses(&mut self, leash: Leash<'_>) -> io::Result<Option<Vec<SocketAddr>>> {
         if let Ok(address) = self.host.parse::<IpAddr>() {
             return Ok(Some(vec![SocketAddr::new(address, self.port)]));
         }
@@ -60,11 +64,17 @@ impl Resolver {
             None => self.ask()?,
         };
         let until = Instant::now() + self.deadline;
-        let mut found = select! {
-            recv(pending) -> answer => answer.unwrap_or_else(|_| Err(io::ErrorKind::NotFound.into()))
-                .map_err(|error| io::Error::new(error.kind(), format!("its name has no address: {error}")))?,
-            recv(stop) -> _ => return Ok(None),
-            recv(crossbeam_channel::at(until)) -> _ => {
+        let mut found = loop {
+            select! {
+                recv(pending) -> answer => break answer.unwrap_or_else(|_| Err(io::ErrorKind::NotFound.into()))
+                    .map_err(|error| io::Error::new(error.kind(), format!("its name has no address: {error}")))?,
+                recv(leash.stop()) -> _ => return Ok(None),
+                default(SLICE.min(until.saturating_duration_since(Instant::now()))) => {}
+            }
+            if leash.is_over() {
+                return Ok(None);
+            }
+            if Instant::now() >= until {
                 self.pending = Some(pending);
                 let what = format!("its name was not resolved within {} s", self.deadline.as_secs());
                 return Err(io::Error::new(io::ErrorKind::TimedOut, what));
@@ -91,6 +101,7 @@ impl Resolver {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::pulse::Pulse;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
@@ -106,13 +117,16 @@ mod tests {
         };
         let mut resolver = Resolver::with("siem", 514, Arc::new(lookup), Duration::from_millis(20));
         for _ in 0..3 {
-            let error = resolver.addresses(&stop).unwrap_err();
+            let error = resolver.addresses(Leash::new(&stop, &Pulse::default())).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         }
         assert_eq!(asked.load(Ordering::Relaxed), 1);
         drop(go);
         resolver.deadline = Duration::from_secs(60);
-        assert_eq!(resolver.addresses(&stop).unwrap().unwrap(), ["192.0.2.1:514".parse().unwrap()]);
+        assert_eq!(
+            resolver.addresses(Leash::new(&stop, &Pulse::default())).unwrap().unwrap(),
+            ["192.0.2.1:514".parse().unwrap()]
+        );
     }
 
     #[test]
@@ -124,15 +138,21 @@ mod tests {
             Ok(Vec::new())
         };
         let mut resolver = Resolver::with("siem", 514, Arc::new(lookup), Duration::from_secs(600));
-        assert_eq!(resolver.addresses(&stop).unwrap(), None);
+        assert_eq!(resolver.addresses(Leash::new(&stop, &Pulse::default())).unwrap(), None);
     }
 
     #[test]
     fn addresses_are_not_looked_up() {
         let (_running, stop) = bounded(0);
         let mut resolver = Resolver::with("::1", 6, Arc::new(|_: &str, _| Ok(Vec::new())), DEADLINE);
-        assert_eq!(resolver.addresses(&stop).unwrap().unwrap(), ["[::1]:6".parse().unwrap()]);
+        assert_eq!(
+            resolver.addresses(Leash::new(&stop, &Pulse::default())).unwrap().unwrap(),
+            ["[::1]:6".parse().unwrap()]
+        );
         let mut nothing = Resolver::with("siem", 6, Arc::new(|_: &str, _| Ok(Vec::new())), DEADLINE);
-        assert_eq!(nothing.addresses(&stop).unwrap_err().to_string(), "its name has no address");
+        assert_eq!(
+            nothing.addresses(Leash::new(&stop, &Pulse::default())).unwrap_err().to_string(),
+            "its name has no address"
+        );
     }
 }

@@ -29,6 +29,8 @@ use crate::sys::sockopt::{last_acknowledged_ms, outstanding};
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Most that a receiver, which has nothing to say, may say before it is taken for something else.
 pub(super) const SAID_MAX: usize = 1 << 20;
+/// What is gathered before it is handed to the kernel, unless an answer is asked for first.
+const BATCH: usize = 32 << 10;
 /// Bytes read of it at a time, and how many times.
 const READ: (usize, usize) = (4096, 16);
 
@@ -144,7 +146,7 @@ impl<P: Pipe> Stream<P> {
 
 impl<P: Pipe> Link for Stream<P> {
     fn give(&mut self, message: &[u8]) -> io::Result<Given> {
-        if self.finished || !self.push()? {
+        if self.finished || (self.rest.len() >= BATCH && !self.push()?) {
             return Ok(Given::Full);
         }
         if self.framing == Framing::OctetCounting {
@@ -155,7 +157,6 @@ impl<P: Pipe> Link for Stream<P> {
         if self.framing == Framing::Newline {
             self.rest.push(b'\n');
         }
-        self.push()?;
         Ok(Given::Taken)
     }
 

@@ -13,10 +13,10 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, TryRecvError};
 use rustix::event::PollFlags;
 use rustls::ClientConnection;
 
+use crate::deliver::leash::Leash;
 use crate::deliver::link::stream::{Pipe, SAID_MAX, talks};
 use crate::deliver::link::{is_full, wait_for};
 use crate::deliver::settings::Confirm;
@@ -62,7 +62,7 @@ impl Tls {
         session: ClientConnection,
         confirm: Confirm,
         own: Own,
-        stop: &Receiver<()>,
+        leash: Leash<'_>,
     ) -> io::Result<Option<Self>> {
         let mut new = Self { socket, session, confirm, own, heard: 0, ending: Ending::Not };
         let began = Instant::now();
@@ -83,7 +83,7 @@ impl Tls {
                     wait_for(new.socket.as_fd(), events, SLICE);
                 }
             }
-            if began.elapsed() >= HANDSHAKE_LAST && stop.try_recv() == Err(TryRecvError::Disconnected) {
+            if leash.is_over() && began.elapsed() >= HANDSHAKE_LAST {
                 return Ok(None);
             }
             if began.elapsed() >= HANDSHAKE_TIME {

@@ -46,7 +46,8 @@ def licence(package):
 
 
 def rust():
-    return subprocess.run(["rustc", "--version"], check=True, capture_output=True, text=True).stdout.split()[1]
+    compiler = os.environ.get("TETHERD_COMPILER", "rustc")
+    return subprocess.run([compiler, "--version"], check=True, capture_output=True, text=True).stdout.split()[1]
 
 
 def reference(package):

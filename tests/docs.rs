@@ -93,3 +93,46 @@ fn commands_exist() {
         }
     }
 }
+
+/// Files below a directory that end like this.
+fn below(directory: &Path, end: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            below(&path, end, found);
+        } else if path.to_string_lossy().ends_with(end) {
+            found.push(path);
+        }
+    }
+}
+
+/// What stands between `start` and the next quotation mark.
+fn quoted<'a>(text: &'a str, start: &'a str) -> impl Iterator<Item = &'a str> {
+    text.split(start).skip(1).filter_map(|rest| rest.split('"').next())
+}
+
+/// The book as mdBook makes it: each link of each page leads to a file, and to a heading where it names one.
+#[test]
+#[ignore = "takes mdBook; the head of docs/book says how to have it"]
+fn the_books_links_lead_somewhere() {
+    let output = Command::new(root().join("docs/book")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (book, mut pages, mut broken) = (root().join("target/book"), Vec::new(), Vec::new());
+    below(&book, ".html", &mut pages);
+    assert!(pages.len() > 30);
+    // The whole book on one page, the list beside it and the page for what is missing have other places for the same links.
+    pages.retain(|page| !["print.html", "toc.html", "404.html"].iter().any(|name| page.ends_with(name)));
+    for page in &pages {
+        let text = fs::read_to_string(page).unwrap();
+        let links = [" href=\"", " src=\""].into_iter().flat_map(|start| quoted(&text, start));
+        for link in links.filter(|link| !link.contains(':')) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let named = || quoted(&fs::read_to_string(&target).unwrap(), " id=\"").any(|id| id == anchor);
+            if !target.exists() || !(anchor.is_empty() || named()) {
+                broken.push(format!("{}: {link}", page.strip_prefix(&book).unwrap().display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}

@@ -14,5 +14,7 @@ mod common;
 mod built;
 #[path = "packages/contents.rs"]
 mod contents;
+#[path = "packages/installed.rs"]
+mod installed;
 #[path = "packages/pages.rs"]
 mod pages;

@@ -13,6 +13,8 @@ mod common;
 mod confined;
 #[path = "service/manager.rs"]
 mod manager;
+#[path = "service/profiles.rs"]
+mod profiles;
 #[path = "service/told.rs"]
 mod told;
 #[path = "service/unit.rs"]

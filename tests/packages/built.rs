@@ -41,11 +41,11 @@ pub struct Built {
 /// The packages of the program under test.
 pub fn built() -> &'static Built {
     static BUILT: OnceLock<Built> = OnceLock::new();
-    BUILT.get_or_init(|| build("first"))
+    BUILT.get_or_init(|| build("first", env!("CARGO_PKG_VERSION")))
 }
 
-/// Builds them, in a directory of this name.
-pub fn build(name: &str) -> Built {
+/// Builds them, in a directory of this name, under this version.
+pub fn build(name: &str, version: &str) -> Built {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("packages-{name}"));
     let _ = std::fs::remove_dir_all(&out);
     std::fs::create_dir_all(&out).unwrap();
@@ -54,8 +54,7 @@ pub fn build(name: &str) -> Built {
     said(Command::new("objcopy").arg("--strip-debug").arg(TETHERD).arg(&program));
     let mut command = Command::new(root().join("packaging/build"));
     command.env("TETHERD_PROGRAM", &program).env("TETHERD_PACKAGES", &out).env("TETHERD_PACKAGES_LEVEL", "1");
-    said(&mut command);
-    let version = env!("CARGO_PKG_VERSION");
+    said(command.env("TETHERD_PACKAGES_VERSION", version));
     let (debian, rpm) =
         if cfg!(target_arch = "aarch64") { ("arm64", "aarch64") } else { ("amd64", "x86_64") };
     Built {

@@ -13,7 +13,7 @@ use crate::require;
 /// The exposure that the unit may have at the most, and the same with the drop-in for holding.
 const EXPOSURE: (f64, f64) = (3.0, 3.3);
 
-fn shipped(name: &str) -> String {
+pub fn shipped(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd").join(name)).unwrap()
 }
 
@@ -70,7 +70,7 @@ fn systemd_understands_every_line() {
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
-    assert!(drop_ins.len() >= 5);
+    assert!(drop_ins.len() >= 6);
     let drop_ins: Vec<&str> = drop_ins.iter().map(String::as_str).collect();
     let directory = unit(&drop_ins);
     let (said, well) = analyze(&["verify", "--man=no"], directory.path());
@@ -79,7 +79,7 @@ fn systemd_understands_every_line() {
 }
 
 /// The values of a key, in the order in which they are read; an empty one does away with those before it.
-fn values(texts: &[String], key: &str) -> Vec<String> {
+pub fn values(texts: &[String], key: &str) -> Vec<String> {
     let lines = texts.iter().flat_map(|text| text.lines());
     let of_key = lines.filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
     of_key.flat_map(|value| value.split_whitespace()).map(str::to_owned).collect()

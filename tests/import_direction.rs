@@ -22,7 +22,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("engine", &["host::Host", "host::scripted", "model", "stats"]),
     ("enrich", &["host", "sys", "model", "stats"]),
     ("spool", &["sys", "model", "stats"]),
-    ("deliver", &["spool::reader", "spool::cursor", "spool::error", "sys", "model", "stats"]),
+    (
+        "deliver",
+        &["spool::reader", "spool::summary", "spool::cursor", "spool::error", "sys", "model", "stats"],
+    ),
     (
         "config",
         &[

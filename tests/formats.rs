@@ -45,6 +45,11 @@ fn lines() -> Vec<String> {
     let mut inbound = shapes::pod();
     inbound.direction = Direction::Inbound;
     records.push(record(&inbound));
+    let mut digest = record(&shapes::pod());
+    for container in &mut digest.finding.containers {
+        container.image_id = Some(format!("sha256:{}", "2d9ae5c1".repeat(8)));
+    }
+    records.push(digest);
     let mut escapes = record_with_names(&scratch.path().join("names"));
     escapes.finding.description = r#"a "quoted" ] word, a\path, a|pipe, a=b é 漢 🦀"#.into();
     let args = json!(["sh", "-c", "x=1; echo \"$x\" | tr ']' '\\' \n# dst=1.2.3.4 CEF:0|a|b"]);

@@ -51,14 +51,16 @@ def filled(template, document):
 
 TERM = re.compile(r"ctx((?:\??\.\w+|\[\d+\])+?)(?: (==|!=) (null|true|false|'[^']*')|\.contains\('([^']*)'\))")
 
+NOT_EMPTY = re.compile(r"!ctx((?:\??\.\w+|\[\d+\])+?)\.isEmpty\(\)")
+
 
 def holds(condition, document):
     """A condition of the few kinds that the pipeline has. A member of nothing fails, as in Painless, unless asked for with `?.`."""
     for term in condition.split(" && "):
-        found = TERM.fullmatch(term)
-        if not found:
+        found, listed = TERM.fullmatch(term), NOT_EMPTY.fullmatch(term)
+        if not found and not listed:
             raise ValueError(f"no such condition is known here: {term}")
-        path, operator, word, contained = found.groups()
+        path, operator, word, contained = found.groups() if found else (listed[1], None, None, None)
         value = document
         for safe, member, place in re.findall(r"(\??)\.(\w+)|\[(\d+)\]", path):
             if value is None:
@@ -66,7 +68,9 @@ def holds(condition, document):
                     raise Failed(f"null pointer in {term}")
             else:
                 value = value[int(place)] if place else value.get(member)
-        if contained is not None:
+        if listed:
+            true = len(value) > 0
+        elif contained is not None:
             true = contained in value
         else:
             constant = {"null": None, "true": True, "false": False}.get(word, word.strip("'"))

@@ -127,15 +127,12 @@ fn every_form_is_its_own_formats() {
 #[test]
 fn the_pipeline_makes_fields_of_the_elastic_common_schema() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let fields = root.join("target/test-tools/ecs/package/generated");
-    if !fields.exists() {
-        common::skip("the schema that tests/setup/ecs.sh fetches");
-        return;
-    }
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), lines().join("\n")).unwrap();
     let program = root.join("tests/formats/ecs.py");
-    let output = Command::new("python3").arg(program).arg(file.path()).arg(&fields).output().unwrap();
+    // The whole schema, where tests/setup/ecs.sh could fetch it.
+    let schema = Some(root.join("target/test-tools/ecs/package/generated")).filter(|folder| folder.exists());
+    let output = Command::new("python3").arg(program).arg(file.path()).args(schema).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
 }

@@ -26,6 +26,9 @@ const NAME: &str = "active";
 const EVERY: u64 = 1 << 20;
 /// The longest file that is read.
 const FILE_MAX: u64 = 64 << 20;
+/// How many records a start takes up, of about 50 kB of memory each: twice as many as incidents are open at a time by default. A
+/// spool that has more of them did not come about in that way, and must not choose how much memory is used.
+const RECORDS_MAX: usize = 8192;
 
 /// The file's content, as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -163,13 +166,54 @@ impl Active {
         }
     }
 
-    /// The records.
+    /// The records; of more than [`RECORDS_MAX`] the newest. The others stay as they are until a later start, when these have
+    /// ended.
     pub(super) fn records(&self, directory: &Directory) -> Vec<Record> {
         let read = |(name, at): (&String, &Position)| {
             let file = directory.read(&segment::name(at.segment)).ok()?;
             let Ok(Raw::Line { bytes, .. }) = Lines::new(file, at.offset).next() else { return None };
             parse(&bytes).filter(|record| record.finding.name == *name)
         };
-        self.findings.iter().filter_map(read).collect()
+        let mut newest: Vec<(&String, &Position)> = self.findings.iter().collect();
+        if newest.len() > RECORDS_MAX {
+            log::warn!(
+                "spool: {} findings go on by its records; the newest {RECORDS_MAX} are taken up, the others at a later start",
+                newest.len()
+            );
+            newest.sort_unstable_by_key(|(_, at)| std::cmp::Reverse(**at));
+            newest.truncate(RECORDS_MAX);
+        }
+        newest.into_iter().filter_map(read).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::clock::Moment;
+    use crate::spool::record::observation;
+    use std::io::Write;
+
+    #[test]
+    fn only_so_many_are_taken_up_and_the_newest() {
+        let place = tempfile::tempdir().unwrap();
+        let mut file = std::fs::File::create(place.path().join(segment::name(1))).unwrap();
+        let mut active = Active::default();
+        let mut offset = 0;
+        for number in 0..RECORDS_MAX + 10 {
+            let name = format!("{number:032x}");
+            let now = Moment { mono_ns: 0, wall_ns: 0 };
+            let sequence = BTreeMap::from([("Sequence".to_owned(), (number + 1).to_string().into())]);
+            let mut record = observation(CATEGORY, "", sequence, now, "boot");
+            record.finding.name.clone_from(&name);
+            let line = serde_json::to_string(&record).unwrap() + "\n";
+            file.write_all(line.as_bytes()).unwrap();
+            active.note(&name, true, Position { segment: 1, offset });
+            offset += line.len() as u64;
+        }
+        let directory = Directory::open(place.path()).unwrap();
+        let records = active.records(&directory);
+        assert_eq!(records.len(), RECORDS_MAX);
+        assert!(records.iter().all(|record| record.finding.name >= format!("{:032x}", 10)));
     }
 }

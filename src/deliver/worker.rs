@@ -272,24 +272,20 @@ impl Worker {
     }
 
     fn refused(&mut self, after: Cursor) {
-        log::warn!(
-            "{}: record {} was refused as too long in {MESSAGE_SHORT} bytes; it stays in the spool",
-            self.destination.name,
-            after.sequence
-        );
-        self.count(after.sequence, Tally::Refused, None);
-        self.stats.lose(Loss::DeliverySkipped, 1);
-        self.window.as_mut().into_iter().for_each(|window| window.skip(after));
+        let why = format_args!("was refused as too long in {MESSAGE_SHORT} bytes; it stays in the spool");
+        self.unsent(after, Tally::Refused, why);
     }
 
     /// A line that has what a record is numbered by, and is none in other respects.
     fn unreadable(&mut self, after: Cursor) {
-        log::warn!(
-            "{}: record {} is damaged and cannot be brought into this form; it was not sent",
-            self.destination.name,
-            after.sequence
-        );
-        self.count(after.sequence, Tally::Skipped, None);
+        let why = format_args!("is damaged and cannot be brought into this form; it was not sent");
+        self.unsent(after, Tally::Skipped, why);
+    }
+
+    /// A record that this destination will not get.
+    fn unsent(&mut self, after: Cursor, tally: Tally, why: std::fmt::Arguments<'_>) {
+        log::warn!("{}: record {} {why}", self.destination.name, after.sequence);
+        self.count(after.sequence, tally, None);
         self.stats.lose(Loss::DeliverySkipped, 1);
         self.window.as_mut().into_iter().for_each(|window| window.skip(after));
     }

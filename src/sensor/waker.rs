@@ -1,8 +1,8 @@
 //! The wake-up of the sensor's thread.
 //!
 //! Owns: a message to the very socket that the thread waits on: it can then wait in the system call that also receives, and
-//! need not ask poll(2) first. Must not own: why it is woken. It never blocks, and one wake-up that the thread has not taken yet stands for
-//! all further ones.
+//! need not ask poll(2) first. Must not own: why it is woken. It never blocks, and one wake-up that the thread has not taken yet
+//! stands for all further ones.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -27,7 +27,7 @@ impl Waker {
         Ok(Self { socket, port: AtomicU32::new(port), pending: AtomicBool::new(false) })
     }
 
-    /// The thread is awake, and waits on another socket from now on. What was sent to the one before it will not be woken by.
+    /// The thread is awake, and waits on another socket from now on. A wake-up that the socket before it still has counts no more.
     pub fn moved(&self, port: u32) {
         self.port.store(port, Ordering::Release);
         self.woken();

@@ -92,34 +92,34 @@ pub fn decode(datagram: &[u8]) -> Option<Message> {
     Some(Message { cpu: word(event, 4)?, sequence: word(body, 8)?, mono_ns, what })
 }
 
+/// A connector message of ours: headers, and one word.
+pub type Short = [u8; NLMSG_HEADER + CN_HEADER + 4];
+
 /// The message that starts (`PROC_CN_MCAST_LISTEN`) or ends (`PROC_CN_MCAST_IGNORE`) the flow of events.
-pub fn control(listen: bool) -> [u8; NLMSG_HEADER + CN_HEADER + 4] {
-    const LENGTH: u32 = (NLMSG_HEADER + CN_HEADER + 4) as u32;
-    let mut message = [0; LENGTH as usize];
+pub fn control(listen: bool) -> Short {
+    short(if listen { 1 } else { 2 })
+}
+
+/// A message of ours to our own socket, so that whoever waits there wakes: an exec's, as the filter sees it. As it is not from
+/// the kernel, nobody takes it for an event.
+pub fn wake() -> Short {
+    short(WHAT_EXEC)
+}
+
+fn short(word: u32) -> Short {
+    let mut message: Short = [0; NLMSG_HEADER + CN_HEADER + 4];
+    let length = message.len() as u32;
     let mut put = |at: usize, bytes: &[u8]| {
         for (to, from) in message.iter_mut().skip(at).zip(bytes) {
             *to = *from;
         }
     };
-    put(0, &LENGTH.to_ne_bytes());
+    put(0, &length.to_ne_bytes());
     put(4, &NLMSG_DONE.to_ne_bytes());
     put(16, &CN_IDX_PROC.to_ne_bytes());
     put(20, &CN_VAL_PROC.to_ne_bytes());
     put(32, &4u16.to_ne_bytes());
-    put(36, &(if listen { 1u32 } else { 2u32 }).to_ne_bytes());
-    message
-}
-
-/// A message of ours to our own socket, so that whoever waits there wakes: an exec's, as the filter sees it. As it is not from
-/// the kernel, nobody takes it for an event.
-pub fn wake() -> [u8; NLMSG_HEADER + CN_HEADER + 4] {
-    const LENGTH: usize = NLMSG_HEADER + CN_HEADER + 4;
-    let mut message = [0; LENGTH];
-    for (at, word) in [(0, LENGTH as u32), (NLMSG_HEADER + CN_HEADER, WHAT_EXEC)] {
-        if let Some(place) = message.get_mut(at..at + 4) {
-            place.copy_from_slice(&word.to_ne_bytes());
-        }
-    }
+    put(36, &word.to_ne_bytes());
     message
 }
 

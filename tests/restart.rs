@@ -21,7 +21,7 @@ use common::daemon::{Daemon, Place, copy_program};
 use common::finding::{CATEGORY, Finding};
 use common::programs::program;
 use common::victim::Victim;
-use common::{token, wait_for};
+use common::{nap, wait_for};
 use nix::sys::signal::Signal;
 use tetherd::model::clock::Moment;
 use tetherd::model::detection::State;
@@ -49,21 +49,21 @@ fn keeps_its_name(end: fn(Daemon)) {
     let place = Place::new("");
     let daemon = Daemon::start_in(&place);
     let (mut session, mut victim, port) = shell();
-    let (before, after) = (token(), token());
-    session.run(&format!("/usr/bin/printf {before}"));
+    let (before, after) = (nap(), nap());
+    session.run(&format!("/bin/sleep {before}"));
     let first =
-        daemon.wait_for("the command before", |r| about(port)(r) && r.ran(&["/usr/bin/printf", &before]));
+        daemon.wait_for("the command before", |r| about(port)(r) && r.ran(&["/bin/sleep", &before]));
     end(daemon);
 
     let daemon = Daemon::start_in(&place);
     daemon.judged();
-    session.run(&format!("/usr/bin/printf {after}"));
+    session.run(&format!("/bin/sleep {after}"));
     let second =
-        daemon.wait_for("the command after", |r| about(port)(r) && r.ran(&["/usr/bin/printf", &after]));
+        daemon.wait_for("the command after", |r| about(port)(r) && r.ran(&["/bin/sleep", &after]));
     assert_eq!(second.id(), first.id(), "the same live tether keeps its name");
     assert!(second.number("Sequence") > first.number("Sequence"));
     assert!(second.count() > first.count(), "{} then {}", first.brief(), second.brief());
-    assert!(second.ran(&["/usr/bin/printf", &before]), "what ran before is still there: {}", second.brief());
+    assert!(second.ran(&["/bin/sleep", &before]), "what ran before is still there: {}", second.brief());
     let shells = second.processes().iter().filter(|p| p["args"][0] == "/bin/sh").count();
     assert_eq!(shells, 1, "the shell is listed once: {}", second.brief());
 
@@ -71,10 +71,10 @@ fn keeps_its_name(end: fn(Daemon)) {
     end(daemon);
     let daemon = Daemon::start_in(&place);
     daemon.judged();
-    let at_last = token();
-    session.run(&format!("/usr/bin/printf {at_last}"));
+    let at_last = nap();
+    session.run(&format!("/bin/sleep {at_last}"));
     let third =
-        daemon.wait_for("the command at last", |r| about(port)(r) && r.ran(&["/usr/bin/printf", &at_last]));
+        daemon.wait_for("the command at last", |r| about(port)(r) && r.ran(&["/bin/sleep", &at_last]));
     assert_eq!(third.id(), first.id());
     let shells = third.processes().iter().filter(|p| p["args"][0] == "/bin/sh").count();
     assert_eq!((shells, third.count()), (1, second.count() + 1), "{}", third.brief());
@@ -228,7 +228,7 @@ fn a_reload_takes_effect_and_a_bad_one_does_not() {
 fn a_reload_watches_other_names_on_relays_too() {
     require!("bash", "nc.openbsd");
     let daemon = Daemon::start("");
-    let tool = format!("frob{}", token());
+    let tool = format!("frob{}", nap());
     let program = daemon.place().path(&tool);
     std::fs::copy("/bin/cat", &program).unwrap();
     let relay = |attacker: &Listener| {
@@ -351,9 +351,9 @@ fn a_full_spool_does_not_delay_the_start() {
     eprintln!("ready after {ready:?}, {read} bytes read");
     assert!(read < READ_MAX, "{read} bytes read before ready");
     daemon.judged();
-    let word = token();
-    session.run(&format!("/usr/bin/printf {word}"));
-    let found = daemon.wait_for("the command", |r| about(port)(r) && r.ran(&["/usr/bin/printf", &word]));
+    let word = nap();
+    session.run(&format!("/bin/sleep {word}"));
+    let found = daemon.wait_for("the command", |r| about(port)(r) && r.ran(&["/bin/sleep", &word]));
     assert_eq!(found.id(), first.id());
     assert!(found.count() > first.count(), "the record behind all others was found: {}", found.brief());
     drop((session, victim));

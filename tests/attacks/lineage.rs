@@ -8,8 +8,8 @@ use crate::common::expected::{Expected, prove, prove_session};
 use crate::common::mode::mode;
 use crate::common::notes::note;
 use crate::common::programs::program;
-use crate::common::token;
 use crate::common::victim::Victim;
+use crate::common::{nap, token};
 use crate::require;
 
 /// Row 10: what the shell starts belongs to the incident, wherever its own descriptors lead.
@@ -50,17 +50,16 @@ fn children_of_a_late_mover() {
     let port = attacker.port().to_string();
     let victim = Victim::start(program("attack"), &["late", "127.0.0.1", &port, "-", "-"]);
     let mut session = attacker.accept();
-    let token = token();
-    session.send(&format!("/usr/bin/printf {token}\n"));
-    session.hear(&token);
-    let line = format!("/usr/bin/printf {token}\n");
+    let nap = nap();
+    let line = format!("/bin/sleep {nap}\n");
+    session.send(&line);
     let found = Daemon::shared().wait_for("the command line of the late mover", |record| {
         record.peer_port() == Some(attacker.port()) && record.row() == 1 && record.ran(&["sh", "-c", &line])
     });
     assert_eq!(found.severity(), "HIGH", "{}", found.brief());
     // dash runs its last command in its own place: the same process, twice on the timeline.
     Daemon::shared().wait_for("the command itself", |record| {
-        record.id() == found.id() && record.ran(&["/usr/bin/printf", &token])
+        record.id() == found.id() && record.ran(&["/bin/sleep", &nap])
     });
     drop((session, victim));
 }
@@ -77,9 +76,10 @@ fn bash_moves_its_own_descriptors() {
     );
     let victim = Victim::start("/bin/bash", &["-c", &line]);
     let mut session = attacker.accept();
-    assert_eq!(session.run("/usr/bin/id -u"), "0\n");
-    let found = Daemon::shared().wait_for("id of a bash that moved", |record| {
-        record.peer_port() == Some(attacker.port()) && record.row() == 1 && record.ran(&["/usr/bin/id", "-u"])
+    let nap = nap();
+    session.run(&format!("/bin/sleep {nap}"));
+    let found = Daemon::shared().wait_for("a command of a bash that moved", |record| {
+        record.peer_port() == Some(attacker.port()) && record.row() == 1 && record.ran(&["/bin/sleep", &nap])
     });
     assert_eq!(found.severity(), "HIGH", "{}", found.brief());
     drop((session, victim));
@@ -97,10 +97,10 @@ fn bash_line_loop_is_row_3() {
     );
     let victim = Victim::start("/bin/bash", &["-c", &line]);
     let mut session = attacker.accept();
-    session.send("/usr/bin/id -u\n");
-    session.hear("0\n");
+    let nap = nap();
+    session.send(&format!("/bin/sleep {nap}\n"));
     let found = Daemon::shared().wait_for("row 3", |record| {
-        record.peer_port() == Some(attacker.port()) && record.row() == 3 && record.ran(&["/usr/bin/id", "-u"])
+        record.peer_port() == Some(attacker.port()) && record.row() == 3 && record.ran(&["/bin/sleep", &nap])
     });
     assert_eq!(found.severity(), "MEDIUM", "{}", found.brief());
     assert_eq!(found.numbers("Socket_Fds"), [1, 2], "{}", found.brief());

@@ -61,6 +61,13 @@ pub fn token() -> String {
     format!("tthr{}x{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// A word for sleep(1) that nobody else uses, a fifth of a second: such a command is read on a machine that stands still for
+/// a moment too, where one of a millisecond may have gone.
+pub fn nap() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("0.2{:07}{:04}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
 /// Where a program is: an absolute path is itself, a name is looked for where root's programs are.
 pub fn which(tool: &str) -> Option<PathBuf> {
     if tool.starts_with('/') {

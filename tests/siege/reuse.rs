@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use crate::common::attacker::Listener;
 use crate::common::daemon::Daemon;
 use crate::common::victim::Victim;
-use crate::common::{impossible, token};
+use crate::common::{impossible, nap, token};
 use crate::{alone, found, is_of, on_socket, require, shell};
 
 /// Starts `command` as the process `pid`, if nobody else takes it first: `ns_last_pid` says what was given out last.
@@ -100,9 +100,10 @@ fn the_id_of_a_command_passes_on() {
     if reused == 0 {
         return impossible("somebody else took the process id each time");
     }
-    session.run("/usr/bin/id -u");
+    let nap = nap();
+    session.run(&format!("/bin/sleep {nap}"));
     let record =
-        daemon.wait_for("id", |record| is_of(record, attacker.port()) && record.ran(&["/usr/bin/id", "-u"]));
+        daemon.wait_for("sleep", |record| is_of(record, attacker.port()) && record.ran(&["/bin/sleep", &nap]));
     assert!(!record.mentions(&mark), "{reused} ids passed on: {}", record.brief());
     session.exit();
     drop(victim);

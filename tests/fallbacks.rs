@@ -16,9 +16,14 @@ use common::daemon::Daemon;
 use common::expected::{Expected, prove, prove_session};
 use common::programs::program;
 use common::victim::Victim;
+use common::wait_for;
 
 fn shells_are_found_with(lookup: &str) {
     let daemon = Daemon::start(&format!("[sensor]\nsocket_lookup = [\"{lookup}\"]\n"));
+    // What it finds is there from before; on a busy machine that may be the first of the shells below.
+    wait_for("the sweep of the start is over", || {
+        (daemon.status()["counts"]["sweeps"].as_u64() > Some(0)).then_some(())
+    });
     let attack = |listener: &Listener, way: &str, host: &str| {
         let port = listener.port().to_string();
         Victim::start(program("attack"), &[way, host, &port, "012", "/bin/sh"])

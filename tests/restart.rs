@@ -51,15 +51,13 @@ fn keeps_its_name(end: fn(Daemon)) {
     let (mut session, mut victim, port) = shell();
     let (before, after) = (nap(), nap());
     session.run(&format!("/bin/sleep {before}"));
-    let first =
-        daemon.wait_for("the command before", |r| about(port)(r) && r.ran(&["/bin/sleep", &before]));
+    let first = daemon.wait_for("the command before", |r| about(port)(r) && r.ran(&["/bin/sleep", &before]));
     end(daemon);
 
     let daemon = Daemon::start_in(&place);
     daemon.judged();
     session.run(&format!("/bin/sleep {after}"));
-    let second =
-        daemon.wait_for("the command after", |r| about(port)(r) && r.ran(&["/bin/sleep", &after]));
+    let second = daemon.wait_for("the command after", |r| about(port)(r) && r.ran(&["/bin/sleep", &after]));
     assert_eq!(second.id(), first.id(), "the same live tether keeps its name");
     assert!(second.number("Sequence") > first.number("Sequence"));
     assert!(second.count() > first.count(), "{} then {}", first.brief(), second.brief());

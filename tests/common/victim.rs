@@ -1,6 +1,6 @@
 //! The processes on this side: started in a group of their own, and gone when the test is.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -24,7 +24,14 @@ impl Victim {
     pub fn spawn(mut command: Command) -> Self {
         use std::os::unix::process::CommandExt;
         let program = command.get_program().to_owned();
-        Self(command.process_group(0).spawn().unwrap_or_else(|e| panic!("{program:?} does not start: {e}")))
+        command.process_group(0);
+        // A program that was copied just now may be open for writing in the child of another test for a moment, between
+        // that child's fork and its exec.
+        let child = wait_for(&format!("{program:?} can be executed"), || match command.spawn() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => None,
+            other => Some(other),
+        });
+        Self(child.unwrap_or_else(|e| panic!("{program:?} does not start: {e}")))
     }
 
     /// Starts a program with one socket as its stdin, stdout and stderr.

@@ -102,8 +102,8 @@ fn the_id_of_a_command_passes_on() {
     }
     let nap = nap();
     session.run(&format!("/bin/sleep {nap}"));
-    let record =
-        daemon.wait_for("sleep", |record| is_of(record, attacker.port()) && record.ran(&["/bin/sleep", &nap]));
+    let record = daemon
+        .wait_for("sleep", |record| is_of(record, attacker.port()) && record.ran(&["/bin/sleep", &nap]));
     assert!(!record.mentions(&mark), "{reused} ids passed on: {}", record.brief());
     session.exit();
     drop(victim);

@@ -5,6 +5,7 @@
  *   floor look      also, of each process, takes a duplicate of descriptors 0, 1 and 2, asks what they are, and closes them
  *   floor answer    is asked by fanotify before each exec on the filesystem of /, but not for the dynamic loader, and says yes at
  *                   once, whatever it is
+ *   floor hold      also takes the duplicates and asks what they are, before it says yes; it closes them afterwards
  *
  * In a real-time thread, with its memory locked, as tetherd does. Prints "ready" when it listens, and ends on SIGTERM.
  */
@@ -60,7 +61,8 @@ static int listener(void)
 	return connector;
 }
 
-static void look(pid_t process)
+/* What has to be closed: from this number on, four at most. */
+static int look(pid_t process)
 {
 	int handle = syscall(SYS_pidfd_open, process, 0);
 	for (int fd = 0; fd < 3; fd++) {
@@ -69,7 +71,12 @@ static void look(pid_t process)
 		if (duplicate >= 0 && fstat(duplicate, &found))
 			fail("floor: fstat");
 	}
-	/* Nothing else is opened here, so these are one range. */
+	return handle;
+}
+
+/* Nothing else is opened here between a look and its end, so these are one range. */
+static void end(int handle)
+{
 	if (handle >= 0)
 		syscall(SYS_close_range, handle, handle + 3, 0);
 }
@@ -92,12 +99,12 @@ static void hear(int looks)
 		for (int i = 0; i < count && looks; i++) {
 			struct proc_event event;
 			memcpy(&event, data[i] + NLMSG_HDRLEN + sizeof(struct cn_msg), sizeof event);
-			look(event.event_data.exec.process_tgid);
+			end(look(event.event_data.exec.process_tgid));
 		}
 	}
 }
 
-static void answer(void)
+static void answer(int looks)
 {
 	int group = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_UNLIMITED_QUEUE, O_RDONLY | O_CLOEXEC);
 	if (group < 0 || fanotify_mark(group, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_OPEN_EXEC_PERM, AT_FDCWD, "/"))
@@ -109,14 +116,18 @@ static void answer(void)
 			      AT_FDCWD, loaders[i]);
 	puts("ready");
 	fflush(stdout);
+	/* With a look one at a time: the event's descriptor has the number below those of the look. */
 	static struct fanotify_event_metadata events[64];
+	size_t size = looks ? sizeof events[0] : sizeof events;
 	ssize_t got;
-	while ((got = read(group, events, sizeof events)) > 0)
+	while ((got = read(group, events, size)) > 0)
 		for (struct fanotify_event_metadata *event = events; FAN_EVENT_OK(event, got);
 		     event = FAN_EVENT_NEXT(event, got)) {
 			struct fanotify_response yes = {event->fd, FAN_ALLOW};
+			int handle = looks ? look(event->pid) : -1;
 			if (write(group, &yes, sizeof yes) < 0)
 				fail("floor: answer");
+			end(handle);
 			close(event->fd);
 		}
 }
@@ -128,8 +139,8 @@ int main(int argc, char **argv)
 		return 64;
 	mlockall(MCL_CURRENT | MCL_FUTURE);
 	sched_setscheduler(0, SCHED_FIFO, &priority);
-	if (strcmp(argv[1], "answer") == 0)
-		answer();
+	if (strcmp(argv[1], "answer") == 0 || strcmp(argv[1], "hold") == 0)
+		answer(strcmp(argv[1], "hold") == 0);
 	else
 		hear(strcmp(argv[1], "look") == 0);
 	return 1;

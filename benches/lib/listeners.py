@@ -143,7 +143,8 @@ def floors(programs):
     """What nobody who listens so can go below."""
     program = programs.path("floor")
     return [Floor("the least that hears", program, "hear"), Floor("the least that hears and looks", program, "look"),
-            Floor("the least that answers before each exec", program, "answer")]
+            Floor("the least that answers before each exec", program, "answer"),
+            Floor("the least that looks and answers before each exec", program, "hold")]
 
 
 def peers():

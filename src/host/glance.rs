@@ -99,12 +99,22 @@ impl Glance {
     }
 }
 
+/// Duplicates that are not closed yet. As long as one is there, the other end of what it leads to does not see it closed.
+pub type Duplicates = [Option<OwnedFd>; 3];
+
 /// Looks at a process's fds 0, 1 and 2.
 pub fn glance(pid: Pid, undertaker: &Undertaker) -> Result<Glance, NoGlance> {
+    let (glance, duplicates) = begin(pid, undertaker)?;
+    close::all(duplicates);
+    Ok(glance)
+}
+
+/// The same, for a caller who has something more urgent to do than closing the duplicates, and closes them then.
+pub fn begin(pid: Pid, undertaker: &Undertaker) -> Result<(Glance, Duplicates), NoGlance> {
     let process = pidfd::open(pid).map_err(reason)?;
     let mut sights = [const { Sight::Closed }; 3];
     let mut earlier: Option<(Inode, Sight)> = None;
-    let mut duplicates = [const { None }; 3];
+    let mut duplicates: Duplicates = [const { None }; 3];
     for ((fd, sight), place) in (0u32..).zip(&mut sights).zip(&mut duplicates) {
         let duplicate = match pidfd::getfd(&process, fd) {
             Ok(duplicate) => duplicate,
@@ -114,8 +124,7 @@ pub fn glance(pid: Pid, undertaker: &Undertaker) -> Result<Glance, NoGlance> {
         *sight = see(&duplicate, &mut earlier);
         *place = sift(duplicate, sight, undertaker);
     }
-    close::all(duplicates);
-    Ok(Glance { process, sights })
+    Ok((Glance { process, sights }, duplicates))
 }
 
 fn reason(error: io::Error) -> NoGlance {

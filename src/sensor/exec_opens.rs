@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::host::glance::{Glance, glance};
+use crate::host::glance::{self, Duplicates, Glance};
 use crate::host::link::is_socket;
 use crate::host::proc_dir::ProcDir;
 use crate::host::stat::Status;
@@ -30,8 +30,8 @@ use crate::sensor::popular::Popular;
 use crate::sensor::suspect::{Interest, Named};
 use crate::sensor::waiters::{Ticket, Waiters};
 use crate::stats::{Count, Stats};
-use crate::sys::clock;
 use crate::sys::fanotify::{Taken, Token};
+use crate::sys::{clock, close};
 
 /// Enough of a link to tell sockets from the rest.
 const LINK_START: usize = 64;
@@ -122,7 +122,8 @@ impl Opens {
             self.state.hang_if_asked("opens");
         }
         let followed = self.held.is_followed(thread);
-        let glance = self.glance(thread);
+        let (glance, duplicates) = self.glance(thread).unzip();
+        let duplicates = duplicates.unwrap_or_default();
         let read = followed
             || match &glance {
                 Some(glance) if glance.is_direct() => true,
@@ -136,12 +137,15 @@ impl Opens {
             };
         if !read {
             self.state.let_go(ticket.as_ref());
+            close::all(duplicates);
             if self.popular.is_due(&file) {
                 // A full mailbox: it will be due again.
                 let _ = self.candidates.put(file);
             }
             return;
         }
+        // Nobody's connection stays open for the sake of who reads.
+        close::all(duplicates);
         if ticket.is_some() && self.state.hurries(at.mono_ns) {
             self.stats.lose(Loss::DeadlineMissed, 1);
             return;
@@ -152,12 +156,12 @@ impl Opens {
     }
 
     /// The process's fds 0-2. A thread that is not its process's first has no pidfd of its own.
-    fn glance(&self, thread: Pid) -> Option<Glance> {
+    fn glance(&self, thread: Pid) -> Option<(Glance, Duplicates)> {
         let undertaker = self.undertaker.as_ref().filter(|undertaker| !undertaker.is_full())?;
-        glance(thread, undertaker).ok().or_else(|| {
+        glance::begin(thread, undertaker).ok().or_else(|| {
             let (text, _) = ProcDir::open(thread).ok()?.read(c"status", 8192).ok()?;
             let group = Status::parse(&text).group;
-            (group.0 != 0 && group != thread).then(|| glance(group, undertaker).ok()).flatten()
+            (group.0 != 0 && group != thread).then(|| glance::begin(group, undertaker).ok()).flatten()
         })
     }
 }

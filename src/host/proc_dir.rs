@@ -24,6 +24,9 @@ const FD_INFOS: [&CStr; 3] = [c"fdinfo/0", c"fdinfo/1", c"fdinfo/2"];
 /// The longest text of a link that is read; longer paths are cut.
 pub const LINK_MAX: usize = 4096;
 
+/// What one read takes at most: arguments and cgroups at their limits (16 KiB), and the byte that says that there is more.
+const PIECE: usize = 16 * 1024 + 1;
+
 /// An open `/proc/PID`.
 #[derive(Debug)]
 pub struct ProcDir {
@@ -169,22 +172,27 @@ impl ProcDir {
     }
 }
 
-/// A file's content, at most `limit` bytes of it; the flag says that there was more.
+/// A file's content, at most `limit` bytes of it; the flag says that there was more. What is kept is kept for long, and most of it
+/// is much shorter than its limit: it is read on the stack, because a large allocation that is cut down to what was read would
+/// leave a hole behind each, which no later one of its size fits into.
 pub fn read_file(file: &OwnedFd, limit: usize) -> io::Result<(Vec<u8>, bool)> {
-    let mut content = vec![0; limit + 1];
-    let mut filled = 0;
-    while let Some(space) = content.get_mut(filled..).filter(|space| !space.is_empty()) {
+    let mut buffer = [MaybeUninit::uninit(); PIECE];
+    let mut content = Vec::new();
+    let mut left = limit + 1;
+    while let Some(space) = buffer.get_mut(..left.min(PIECE)).filter(|space| !space.is_empty()) {
         match rustix::io::read(file, space) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
+            Ok(([], _)) => break,
+            Ok((piece, _)) => {
+                content.extend_from_slice(piece);
+                left -= piece.len();
+            }
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    content.truncate(filled.min(limit));
-    // What is kept is kept for long, and most of it is much shorter than its limit.
+    content.truncate(limit);
     content.shrink_to_fit();
-    Ok((content, filled > limit))
+    Ok((content, left == 0))
 }
 
 /// Which file is open, without asking a network filesystem's server (AT_STATX_DONT_SYNC).
@@ -265,5 +273,19 @@ mod tests {
         assert_eq!((bytes.len(), more), (10, true));
         assert!(dir.namespace(c"ns/net", b"net:[").is_some());
         assert!(file_id(&dir.exe_handle().unwrap()).unwrap().size > 0);
+    }
+
+    #[test]
+    fn what_is_read_takes_no_more_than_its_length() {
+        let content: Vec<u8> = (0..3 * PIECE).map(|n| n as u8).collect();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (length, limit) in
+            [(0, 9), (9, 9), (10, 9), (PIECE, PIECE), (3 * PIECE, 3 * PIECE - 1), (3 * PIECE, 1 << 20)]
+        {
+            std::fs::write(file.path(), &content[..length]).unwrap();
+            let (read, more) = read_file(&OwnedFd::from(file.reopen().unwrap()), limit).unwrap();
+            assert_eq!((&read[..], more), (&content[..length.min(limit)], length > limit));
+            assert_eq!(read.capacity(), read.len());
+        }
     }
 }

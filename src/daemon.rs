@@ -80,7 +80,7 @@ use crate::spool::key::Signer;
 use crate::spool::record::observe_as;
 use crate::spool::writer::Writer;
 use crate::stats::{Count, Stats};
-use crate::sys::clock;
+use crate::sys::{clock, heap};
 use crate::sys::limits::raise_descriptors;
 
 /// Descriptors wanted: suspects and what waits to be read hold some.
@@ -110,6 +110,7 @@ pub struct RunOptions {
 /// Runs until SIGTERM or SIGINT.
 pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
     oplog::init();
+    heap::share_one_arena();
     raise_descriptors(DESCRIPTORS_MAX);
     let service = Service::from_environment();
     confine::confine(&config)?;

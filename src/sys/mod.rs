@@ -9,6 +9,7 @@ pub mod close;
 pub mod cn_filter;
 pub mod cn_proc;
 pub mod fanotify;
+pub mod heap;
 pub mod kcmp;
 pub mod limits;
 pub mod localtime;

@@ -38,6 +38,13 @@ impl<K: Copy + Eq + Hash, V> BoundedMap<K, V> {
         evicted
     }
 
+    /// Takes out the entry that was put in first, if that is one of `which`.
+    pub fn take_first_if(&mut self, which: impl FnOnce(&V) -> bool) -> Option<(K, V)> {
+        let (place, key) = self.order.first_key_value().map(|(place, key)| (*place, *key))?;
+        which(&self.entries.get(&key)?.1).then(|| self.order.remove(&place))?;
+        Some((key, self.entries.remove(&key)?.1))
+    }
+
     /// Takes an entry out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let (place, value) = self.entries.remove(key)?;
@@ -83,6 +90,9 @@ mod tests {
         assert!(map.insert(1, 'c').is_none());
         assert_eq!(map.insert(3, 'd'), Some((1, 'c')));
         assert_eq!(map.iter().collect::<Vec<_>>(), [(&2, &'b'), (&3, &'d')]);
+        assert_eq!(map.take_first_if(|value| *value == 'd'), None);
+        assert_eq!(map.take_first_if(|value| *value == 'b'), Some((2, 'b')));
+        assert_eq!((map.len(), map.get(&2)), (1, None));
     }
 
     proptest! {

@@ -102,6 +102,9 @@ impl Engine {
     fn another_command(&mut self, name: String, look: &Arc<Look>, way: &Way) -> Option<Vec<Command>> {
         let relay = way.relay.process.key;
         let recent = |command: &Command, now: Moment| now.since(command.look.at) <= TOGETHER_NS;
+        // Whoever ran its last command longest ago comes first.
+        let over = |commands: &Vec<Command>| !commands.iter().any(|command| recent(command, look.at));
+        while self.commands.take_first_if(over).is_some() {}
         let mut commands = self.commands.remove(&relay).unwrap_or_default();
         commands.retain(|command| recent(command, look.at));
         if commands.iter().any(|command| command.name != name) {

@@ -129,11 +129,11 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), DaemonError> {
             opened.damaged
         );
     }
-    let (restored, leftovers) = restore::restore(writer.active_records(), &boot_id);
     let mut enricher = Enricher::new(config.enrich.clone(), boot_id.clone());
     observe_as(enricher.node_name(), enricher.resource());
     enricher.keep_copies_in(&config.spool.directory);
-    enricher.remember(leftovers.values());
+    let (restored, leftovers) =
+        restore::restore(writer.active_records(), &boot_id, |record| enricher.remember(record));
     let host = LiveHost::new().with_containers(enricher.containers());
     let board = Arc::new(Board::new(&config, &boot_id, enricher.node_name(), stats.clone()));
 

@@ -77,7 +77,7 @@ fn check(dir: &Path, writer: &Writer) -> Result<(), TestCaseError> {
         records.into_iter().map(|r| (r.sequence(), r.finding.name)).collect()
     };
     let going_on = |r: &Record| r.finding.category == CATEGORY && r.finding.state == State::Active;
-    prop_assert_eq!(brief(writer.active_records()), brief(latest_where(dir, going_on).unwrap()));
+    prop_assert_eq!(brief(writer.active_records().collect()), brief(latest_where(dir, going_on).unwrap()));
     Ok(())
 }
 

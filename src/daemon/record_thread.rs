@@ -14,7 +14,7 @@ use crate::daemon::coverage::Gap;
 use crate::daemon::journal::{self, Heartbeat};
 use crate::daemon::pressure::Pressure;
 use crate::daemon::queue::{Batch, Taker, Taking, Work};
-use crate::daemon::restore::{Leftovers, ended};
+use crate::daemon::restore::{self, Leftovers};
 use crate::daemon::screen::Screen;
 use crate::daemon::status::Board;
 use crate::daemon::unfinished::Unfinished;
@@ -23,6 +23,7 @@ use crate::enrich::Enricher;
 use crate::model::clock::{Moment, rfc3339};
 use crate::model::detection::{Detection, State};
 use crate::model::finding::{CATEGORY_LOSS, LINE_MAX, Record, property};
+use crate::model::ids::FindingId;
 use crate::model::loss::Loss;
 use crate::spool::level::Level;
 use crate::spool::record::observation;
@@ -61,6 +62,8 @@ pub struct RecordThread {
 #[derive(Debug, Default)]
 struct Course {
     leftovers: Leftovers,
+    /// Those that have ended without a detection.
+    ended: Leftovers,
     unfinished: Unfinished<Box<Detection>>,
     pressure: Pressure,
     /// Numbered, and not yet durable: the writer keeps them and writes them before all others.
@@ -92,6 +95,9 @@ impl RecordThread {
                     later += self.finish_records(&mut course.unfinished, &mut records);
                 }
                 self.stats.pulses().works(Stage::Record);
+                if !course.troubled {
+                    self.end_some(&mut course.ended, &mut records);
+                }
                 records.extend(self.told(&mut course.pressure));
                 let mut stored = self.store(&mut course, records, later, &screen);
                 if !course.troubled && self.heartbeat.is_due(clock::now()) {
@@ -122,7 +128,8 @@ impl RecordThread {
         let taking = if spare { Taking::Everything } else { Taking::FirstAndLast };
         let now = clock::now();
         let due_ns = course.unfinished.next_ns().map_or(u64::MAX, |due| due.saturating_sub(now.mono_ns));
-        let wait = TEND.min(Duration::from_nanos(due_ns.min(self.heartbeat.wait_ns(now))));
+        let wait = if course.ended.is_empty() { TEND } else { Duration::ZERO };
+        let wait = wait.min(Duration::from_nanos(due_ns.min(self.heartbeat.wait_ns(now))));
         work.take(BATCH_MAX, taking, Some(Instant::now() + wait))
     }
 
@@ -141,6 +148,7 @@ impl RecordThread {
                 Work::Detection(detection) => {
                     count += usize::from(later && detection.state == State::Active);
                     course.leftovers.remove(&detection.id);
+                    course.ended.remove(&detection.id);
                     self.enricher.hurry(hurry);
                     let record = self.enricher.record(&detection, now);
                     if self.enricher.awaits() && detection.excused_by.is_none() {
@@ -152,13 +160,22 @@ impl RecordThread {
                 }
                 // By now every incident that goes on has been detected again: the rest has ended.
                 Work::Unclaimed(_) => {
-                    records.extend(course.leftovers.drain().map(|(_, record)| ended(record, now)));
+                    course.ended = std::mem::take(&mut course.leftovers);
                 }
                 Work::Losses(losses) => records.push(self.loss_record(&losses)),
                 Work::Own(record) => records.push(*record),
             }
         }
         count
+    }
+
+    /// Makes the last records of some that have ended. What the spool has dropped meanwhile needs none.
+    fn end_some(&self, ended: &mut Leftovers, records: &mut Vec<Record>) {
+        let some: Vec<FindingId> = ended.keys().take(BATCH_MAX).copied().collect();
+        let now = clock::now();
+        let names = some.iter().filter_map(|id| ended.remove(id));
+        let last = names.filter_map(|name| self.writer.active_record(&name));
+        records.extend(last.map(|record| restore::ended(record, now)));
     }
 
     /// Makes records again that lacked something; how many of them now say more, and are written.

@@ -10,23 +10,31 @@ use serde_json::Value;
 use crate::engine::incident::Restored;
 use crate::model::clock::{Moment, parse_rfc3339};
 use crate::model::detection::{Observations, State};
+use crate::model::earlier::Earlier;
 use crate::model::finding::{Record, property};
 use crate::model::ids::{FindingId, ProcessKey};
 
-/// The newest records of open incidents, by name.
-pub type Leftovers = HashMap<FindingId, Record>;
+/// The names of findings that went on, until each is known to go on or to have ended.
+pub type Leftovers = HashMap<FindingId, String>;
 
-/// From the newest records of the findings that went on. Incidents of this boot can be taken up again; those of an
-/// earlier one have ended, and only their records are given.
-pub fn restore(active: Vec<Record>, boot_id: &str) -> (Vec<Restored>, Leftovers) {
-    let leftovers: Leftovers =
-        active.into_iter().filter_map(|record| Some((record.id().parse().ok()?, record))).collect();
-    let restored = leftovers
-        .iter()
-        .filter(|(_, record)| record.text(property::BOOT_ID) == Some(boot_id))
-        .map(|(id, record)| restored(*id, record))
-        .collect();
-    (restored, leftovers)
+/// From the newest records of the findings that went on, one by one: there may be thousands, of many kilobytes each.
+/// Incidents of this boot can be taken up again; those of an earlier one have ended, and only their names are given.
+/// `see` is shown each record.
+pub fn restore(
+    active: impl Iterator<Item = Record>,
+    boot_id: &str,
+    mut see: impl FnMut(&Record),
+) -> (Vec<Restored>, Leftovers) {
+    let (mut of_this_boot, mut leftovers) = (Vec::new(), Leftovers::new());
+    for record in active {
+        let Ok(id) = record.id().parse() else { continue };
+        see(&record);
+        if record.text(property::BOOT_ID) == Some(boot_id) {
+            of_this_boot.push(restored(id, &record));
+        }
+        leftovers.insert(id, record.finding.name);
+    }
+    (of_this_boot, leftovers)
 }
 
 fn restored(id: FindingId, record: &Record) -> Restored {
@@ -34,14 +42,16 @@ fn restored(id: FindingId, record: &Record) -> Restored {
     let observations: Observations =
         observations.cloned().and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
     let timeline = record.finding.source_properties.get(property::TIMELINE).and_then(Value::as_array);
+    let timeline = timeline.map_or(&[][..], Vec::as_slice);
+    let processes: Vec<Value> =
+        record.finding.processes.iter().filter_map(|p| serde_json::to_value(p).ok()).collect();
     Restored {
         id: Some(id),
         process_count: record.number(property::PROCESS_COUNT).unwrap_or(0),
         observations,
         first_seen: Moment { mono_ns: 0, wall_ns: parse_rfc3339(&record.finding.event_time).unwrap_or(0) },
-        processes: record.finding.processes.iter().filter_map(|p| serde_json::to_value(p).ok()).collect(),
-        known: timeline.into_iter().flatten().filter_map(key).collect(),
-        timeline: timeline.cloned().unwrap_or_default(),
+        earlier: Earlier::new(&processes, timeline),
+        known: timeline.iter().filter_map(key).collect(),
         severity: record.finding.severity,
     }
 }

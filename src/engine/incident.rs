@@ -6,11 +6,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::engine::anchor::Anchor;
 use crate::model::clock::{Moment, SECOND};
 use crate::model::detection::{Detection, Observations, Row, Severity, State};
+use crate::model::earlier::Earlier;
 use crate::model::ids::{FindingId, ProcessKey};
 use crate::model::look::{Look, Observation};
 use crate::model::socket::{Direction, Scope};
@@ -37,10 +36,8 @@ pub struct Restored {
     pub observations: Observations,
     /// The first of them.
     pub first_seen: Moment,
-    /// The processes of the newest record, as JSON.
-    pub processes: Vec<Value>,
-    /// Their entries of its `Timeline`.
-    pub timeline: Vec<Value>,
+    /// What the newest record says of its processes.
+    pub earlier: Earlier,
     /// Which lives those were: they are not counted again.
     pub known: Vec<ProcessKey>,
     /// Its severity.
@@ -312,8 +309,7 @@ impl Incident {
             first_seen: self.first_seen,
             last_seen: self.last_seen,
             excused_by: self.excused_by.clone(),
-            restored_processes: self.restored.processes.clone(),
-            restored_timeline: self.restored.timeline.clone(),
+            earlier: self.restored.earlier.clone(),
         }
     }
 

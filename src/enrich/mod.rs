@@ -153,9 +153,9 @@ impl Enricher {
         self.runtimes.asked()
     }
 
-    /// Takes up the findings of an earlier run that may be related to new ones.
-    pub fn remember<'a>(&mut self, records: impl Iterator<Item = &'a Record>) {
-        self.related.remember(records);
+    /// Takes up a finding of an earlier run that may be related to new ones.
+    pub fn remember(&mut self, record: &Record) {
+        self.related.remember(record);
     }
 
     /// Links a record with those of related findings. Returns records of findings that had ended, with their new links.
@@ -178,7 +178,7 @@ impl Enricher {
             Some(Err(why)) => status.miss("cloud", why),
             None => {}
         }
-        for look in record::timeline(detection) {
+        for look in record::timeline(detection, &detection.earlier.entries()) {
             self.digests.ask(look);
         }
         self.evidence.ask(subject, &detection.tether);

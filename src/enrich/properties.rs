@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::model::clock::rfc3339;
+use crate::model::earlier::Entries;
 use crate::model::finding::{SCHEMA_VERSION, property};
 use crate::model::look::Look;
 use crate::model::text::cut;
@@ -55,13 +56,17 @@ impl Map {
 }
 
 /// All of them but those that the spool adds.
-pub(super) fn properties(context: &Context<'_>, looks: &[&Look]) -> BTreeMap<String, Value> {
+pub(super) fn properties(
+    context: &Context<'_>,
+    looks: &[&Look],
+    earlier: &Entries,
+) -> BTreeMap<String, Value> {
     let mut map = Map::default();
     map.set(property::BOOT_ID, context.boot_id);
     map.set(property::SCHEMA_VERSION, SCHEMA_VERSION);
     map.set(property::VM_INSTANCE_NAME, context.node.name.as_str());
     map.set(property::ENRICHMENT_STATUS, context.status.value());
-    incident(&mut map, context, looks);
+    incident(&mut map, context, looks, earlier);
     tether(&mut map, context);
     process(&mut map, context);
     place(&mut map, context);
@@ -69,7 +74,7 @@ pub(super) fn properties(context: &Context<'_>, looks: &[&Look]) -> BTreeMap<Str
     map.0
 }
 
-fn incident(map: &mut Map, context: &Context<'_>, looks: &[&Look]) {
+fn incident(map: &mut Map, context: &Context<'_>, looks: &[&Look], earlier: &Entries) {
     let detection = context.detection;
     let seen = &detection.observations;
     map.set(property::ROW, detection.row.number());
@@ -90,7 +95,7 @@ fn incident(map: &mut Map, context: &Context<'_>, looks: &[&Look]) {
     if let Some((rule, reason)) = &detection.excused_by {
         map.set(property::EXCUSED_BY, serde_json::json!({ "rule": rule, "reason": reason }));
     }
-    map.set(property::TIMELINE, tether_path::timeline(detection, looks));
+    map.set(property::TIMELINE, tether_path::timeline(detection, looks, earlier));
 }
 
 fn tether(map: &mut Map, context: &Context<'_>) {

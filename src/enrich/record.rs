@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::model::detection::Detection;
+use crate::model::earlier::Entries;
 use crate::model::finding::{
     CATEGORY, Container, Finding, Kubernetes, Label, MitreAttack, Node, Pod, Record,
 };
@@ -20,11 +21,11 @@ const MODULE: &str = "tetherd/rows/1";
 const SOURCE: &str = "sources/tetherd/locations/global";
 
 /// The processes of an incident, oldest first, with the main one in its place even where it fell to the cap.
-pub(super) fn timeline(detection: &Detection) -> Vec<&Look> {
+pub(super) fn timeline<'a>(detection: &'a Detection, earlier: &Entries) -> Vec<&'a Look> {
     let subject = &detection.subject;
     let mut looks: Vec<&Look> = detection.processes.iter().map(Arc::as_ref).collect();
     // A subject that an earlier daemon recorded stands among the restored ones.
-    let restored = detection.restored_processes.iter().any(|process| {
+    let restored = earlier.processes.iter().any(|process| {
         process.get("pid").and_then(serde_json::Value::as_str) == Some(&subject.key.pid.to_string())
     });
     if !restored && !looks.iter().any(|look| is_subject(detection, look)) {
@@ -43,9 +44,10 @@ pub(super) fn is_subject(detection: &Detection, look: &Look) -> bool {
 /// The record of what was found out, and whether more of it may be known in a moment.
 pub(super) fn build(mut context: Context<'_>) -> (Record, bool) {
     let detection = context.detection;
-    let looks = timeline(detection);
+    let earlier = detection.earlier.entries();
+    let looks = timeline(detection, &earlier);
     note_missing(&mut context);
-    let restored = detection.restored_processes.iter().filter_map(process::restored);
+    let restored = earlier.processes.iter().filter_map(process::restored);
     let ran = looks.iter().map(|look| {
         let most = if is_subject(detection, look) { ARGS_SUBJECT } else { ARGS_OTHER };
         let mut process = process::process(look, most, context.digests);
@@ -86,7 +88,7 @@ pub(super) fn build(mut context: Context<'_>) -> (Record, bool) {
         processes: restored.chain(ran).collect(),
         containers: containers(&context),
         kubernetes: kubernetes(&context),
-        source_properties: properties::properties(&context, &looks),
+        source_properties: properties::properties(&context, &looks, &earlier),
     };
     (Record { finding, resource: context.node.resource.clone() }, context.status.awaits())
 }

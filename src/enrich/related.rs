@@ -61,14 +61,9 @@ impl Related {
         Self { window_ns: seconds.saturating_mul(SECOND), known: VecDeque::new() }
     }
 
-    /// Takes up what an earlier daemon recorded.
-    pub(super) fn remember<'a>(&mut self, records: impl Iterator<Item = &'a Record>) {
-        let mut old: Vec<(u64, &Record)> =
-            records.map(|record| (parse_rfc3339(&record.finding.create_time).unwrap_or(0), record)).collect();
-        old.sort_by_key(|(at, _)| *at);
-        for (at, record) in old {
-            self.note(record, at);
-        }
+    /// Takes up what an earlier daemon recorded, in any order.
+    pub(super) fn remember(&mut self, record: &Record) {
+        self.note(record, parse_rfc3339(&record.finding.create_time).unwrap_or(0));
     }
 
     /// Puts the links into a record and remembers it. Returns records of ended findings that have a new link.
@@ -127,14 +122,17 @@ impl Related {
         let id = record.id();
         let old = self.known.iter().position(|known| known.id == id).and_then(|n| self.known.remove(n));
         let ended = record.finding.state == State::Inactive;
-        self.known.push_back(Known {
+        // Mostly the last.
+        let place = self.known.iter().rposition(|known| known.at_ns <= at_ns).map_or(0, |before| before + 1);
+        let known = Known {
             id: id.to_owned(),
             first_seen: record.finding.event_time.clone(),
             at_ns,
             traits: Traits::of(record),
             last: ended.then(|| Box::new(record.clone())),
             again: old.map_or(0, |old| old.again),
-        });
+        };
+        self.known.insert(place, known);
         if self.known.len() > REMEMBERED {
             self.known.pop_front();
         }
@@ -351,7 +349,10 @@ mod tests {
     fn a_restart_remembers_what_goes_on() {
         let (a, b) = (record(1, 0, "box", ""), record(2, 5, "box", ""));
         let mut related = Related::new(60);
-        related.remember([&b, &a].into_iter());
+        related.remember(&b);
+        related.remember(&a);
+        let order: Vec<&str> = related.known.iter().map(|known| &known.id[..2]).collect();
+        assert_eq!(order, ["01", "02"], "by their times");
         let mut new = record(3, 10, "box", "");
         related.link(&mut new, at(10));
         assert_eq!(links(&new).len(), 2);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::model::clock::rfc3339;
 use crate::model::detection::Detection;
+use crate::model::earlier::Entries;
 use crate::model::look::{Ancestor, Look};
 use crate::model::socket::{Address, Socket};
 use crate::model::stdio::{Backing, Hop};
@@ -62,8 +63,8 @@ fn socket(socket: &Socket) -> Value {
 }
 
 /// `Timeline`: what ran, in order.
-pub(super) fn timeline(detection: &Detection, looks: &[&Look]) -> Value {
-    let before = detection.restored_timeline.iter().filter_map(restored);
+pub(super) fn timeline(detection: &Detection, looks: &[&Look], earlier: &Entries) -> Value {
+    let before = earlier.timeline.iter().filter_map(restored);
     let now = looks.iter().map(|look| {
         let mut value = json!({
             "time": rfc3339(look.at.wall_ns),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::clock::Moment;
+use super::earlier::Earlier;
 use super::ids::FindingId;
 use super::look::{Look, Observation};
 use super::socket::{Direction, Scope};
@@ -235,10 +236,8 @@ pub struct Detection {
     pub first_seen: Moment,
     /// The newest of them, or the end.
     pub last_seen: Moment,
-    /// Processes of an earlier daemon's records, as JSON objects of the `Process` message, oldest first.
-    pub restored_processes: Vec<serde_json::Value>,
     /// The allow rule for which it is withdrawn, and that rule's reason.
     pub excused_by: Option<(String, String)>,
-    /// Entries of an earlier daemon's `Timeline`, as JSON objects, oldest first.
-    pub restored_timeline: Vec<serde_json::Value>,
+    /// What an earlier daemon's record says of it.
+    pub earlier: Earlier,
 }

@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod contained;
 pub mod detection;
+pub mod earlier;
 pub mod event;
 pub mod exit;
 pub mod finding;

@@ -26,8 +26,8 @@ const NAME: &str = "active";
 const EVERY: u64 = 1 << 20;
 /// The longest file that is read.
 const FILE_MAX: u64 = 64 << 20;
-/// How many records a start takes up, of about 50 kB of memory each: twice as many as incidents are open at a time by default. A
-/// spool that has more of them did not come about in that way, and must not choose how much memory is used.
+/// How many findings a start takes up, of a few kilobytes of memory each: twice as many as incidents are open at a time by
+/// default. A spool that has more of them did not come about in that way, and must not choose how much memory is used.
 const RECORDS_MAX: usize = 8192;
 
 /// The file's content, as JSON.
@@ -166,14 +166,17 @@ impl Active {
         }
     }
 
-    /// The records; of more than [`RECORDS_MAX`] the newest. The others stay as they are until a later start, when these have
-    /// ended.
-    pub(super) fn records(&self, directory: &Directory) -> Vec<Record> {
-        let read = |(name, at): (&String, &Position)| {
-            let file = directory.read(&segment::name(at.segment)).ok()?;
-            let Ok(Raw::Line { bytes, .. }) = Lines::new(file, at.offset).next() else { return None };
-            parse(&bytes).filter(|record| record.finding.name == *name)
-        };
+    /// The newest record of a finding that goes on.
+    pub(super) fn record(&self, directory: &Directory, name: &str) -> Option<Record> {
+        let at = self.findings.get(name)?;
+        let file = directory.read(&segment::name(at.segment)).ok()?;
+        let Ok(Raw::Line { bytes, .. }) = Lines::new(file, at.offset).next() else { return None };
+        parse(&bytes).filter(|record| record.finding.name == *name)
+    }
+
+    /// The records, each read when it is asked for; of more than [`RECORDS_MAX`] the newest. The others stay as they are until a
+    /// later start, when these have ended.
+    pub(super) fn records<'a>(&'a self, directory: &'a Directory) -> impl Iterator<Item = Record> + 'a {
         let mut newest: Vec<(&String, &Position)> = self.findings.iter().collect();
         if newest.len() > RECORDS_MAX {
             log::warn!(
@@ -183,7 +186,7 @@ impl Active {
             newest.sort_unstable_by_key(|(_, at)| std::cmp::Reverse(**at));
             newest.truncate(RECORDS_MAX);
         }
-        newest.into_iter().filter_map(read).collect()
+        newest.into_iter().filter_map(|(name, _)| self.record(directory, name))
     }
 }
 
@@ -212,7 +215,7 @@ mod tests {
             offset += line.len() as u64;
         }
         let directory = Directory::open(place.path()).unwrap();
-        let records = active.records(&directory);
+        let records: Vec<_> = active.records(&directory).collect();
         assert_eq!(records.len(), RECORDS_MAX);
         assert!(records.iter().all(|record| record.finding.name >= format!("{:032x}", 10)));
     }

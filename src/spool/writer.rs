@@ -156,8 +156,13 @@ impl Writer {
     }
 
     /// The newest records of the findings that go on.
-    pub fn active_records(&self) -> Vec<Record> {
+    pub fn active_records(&self) -> impl Iterator<Item = Record> + '_ {
         self.active.records(&self.directory)
+    }
+
+    /// The newest record of the finding with this whole name, where it goes on.
+    pub fn active_record(&self, name: &str) -> Option<Record> {
+        self.active.record(&self.directory, name)
     }
 
     /// The number that the next record gets.

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::json;
 use tetherd::model::clock::Moment;
 use tetherd::model::detection::{Detection, Observations, Row, Severity, State};
+use tetherd::model::earlier::Earlier;
 use tetherd::model::ids::{FindingId, Gid, Inode, Pid, ProcessKey, SocketCookie, StartTime, Uid};
 use tetherd::model::look::{Ancestor, Args, Cause, Credentials, Exe, FileId, Look, Namespaces, Observation};
 use tetherd::model::socket::{
@@ -127,18 +128,19 @@ pub fn hostile() -> Detection {
 /// An incident that an earlier daemon knew of.
 pub fn restored() -> Detection {
     let mut found = pod();
-    found.restored_processes = vec![
+    let processes = [
         json!({"name": "bash", "args": ["bash", "-i"], "argumentsTruncated": false, "pid": "4000",
                "parentPid": "1", "userId": "0"}),
         json!({"name": "bash", "pid": "x", "parentPid": "1", "userId": "0"}),
         json!("no process"),
     ];
-    found.restored_timeline = vec![
+    let timeline = [
         json!({"time": "2026-11-24T03:50:17.000000000Z", "pid": 4000, "startTicks": "17", "comm": "bash",
                "args": "x".repeat(9000), "seen": "live", "row": 1, "more": [1]}),
         json!({"pid": "x"}),
         json!("no entry"),
     ];
+    found.earlier = Earlier::new(&processes, &timeline);
     found
 }
 
@@ -245,8 +247,7 @@ fn detection(subject: Look, socket: Socket) -> Detection {
         first_seen: AT,
         last_seen: AT,
         excused_by: None,
-        restored_processes: Vec::new(),
-        restored_timeline: Vec::new(),
+        earlier: Earlier::default(),
     }
 }
 

@@ -87,16 +87,21 @@ def settled(place, spool):
         child.stop(daemon.process)
 
 
+def certify(path):
+    """A certificate for 127.0.0.1 that is its own authority: PATH.pem and PATH.key."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", "/CN=bench", "-addext", "basicConstraints=critical,CA:FALSE", "-addext",
+                    "subjectAltName=IP:127.0.0.1", "-keyout", f"{path}.key", "-out", f"{path}.pem"],
+                   check=True, stderr=subprocess.DEVNULL)
+
+
 def sent(place, spool, count, transport, form, more):
     """One destination from the start to the end: seconds, seconds of processor, and the highest RSS in MiB."""
     folder = place.new("deliver")
     os.makedirs(folder)
     path = os.path.join(folder, "sink")
     if transport == "tls":
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                        "-subj", "/CN=bench", "-addext", "basicConstraints=critical,CA:FALSE", "-addext",
-                        "subjectAltName=IP:127.0.0.1", "-keyout", f"{path}.key", "-out", f"{path}.pem"],
-                       check=True, stderr=subprocess.DEVNULL)
+        certify(path)
         more += f'ca = "{path}.pem"\n'
     sink = child.start([sys.executable, "-c", SINK, transport, path], stdout=subprocess.PIPE, text=True)
     try:

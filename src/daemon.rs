@@ -80,8 +80,8 @@ use crate::spool::key::Signer;
 use crate::spool::record::observe_as;
 use crate::spool::writer::Writer;
 use crate::stats::{Count, Stats};
-use crate::sys::{clock, heap};
 use crate::sys::limits::raise_descriptors;
+use crate::sys::{clock, heap};
 
 /// Descriptors wanted: suspects and what waits to be read hold some.
 const DESCRIPTORS_MAX: u64 = 65_536;

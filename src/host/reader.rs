@@ -211,6 +211,10 @@ impl Reader {
             look.unread.push("exe");
         }
         match self.cmdlines.read(dir, ARGS_BYTES_MAX) {
+            Ok((text, _)) if is_over(&text, cause, dir) => {
+                look.unread.extend(["cmdline", "stat", "status", "cgroup"]);
+                return look;
+            }
             Ok((text, more)) => look.args = args(&text, more, ARGS_MAX),
             Err(_) => look.unread.push("cmdline"),
         }
@@ -290,7 +294,7 @@ impl Reader {
     pub fn who(&self, dir: &ProcDir, at: Moment, seen: Observation, cause: Cause) -> Option<Look> {
         let exe = Some(exe(dir)).filter(|exe| !exe.path.is_empty())?;
         let (cmdline, more) = self.cmdlines.read(dir, ARGS_BYTES_MAX).ok()?;
-        let stat = dir.stat().filter(Stat::lives)?;
+        let stat = dir.stat().filter(|stat| stat.lives() && !is_over(&cmdline, cause, dir))?;
         let key = ProcessKey { pid: dir.pid(), start: stat.start };
         let mut look = Look::blank(key, at, seen, cause);
         (look.exe, look.comm, look.args) = (exe, stat.comm, args(&cmdline, more, ARGS_MAX));
@@ -398,6 +402,13 @@ impl Reader {
     }
 }
 
+/// Whether a process has ended since its descriptors were read, so that it has no arguments any more. Those of one that executes
+/// are what it was given; those of one come upon later may have been so for a moment (a shell's `read x <&5`), and without its
+/// arguments it would be taken for a shell that has none. What has ended is no sweep's business.
+fn is_over(cmdline: &[u8], cause: Cause, dir: &ProcDir) -> bool {
+    cause == Cause::Sweep && cmdline.is_empty() && dir.link(c"exe").is_err()
+}
+
 fn namespaces(dir: &ProcDir) -> Namespaces {
     Namespaces {
         net: dir.namespace(c"ns/net", b"net:["),
@@ -471,6 +482,26 @@ mod tests {
         assert!(at.wall_ns - look.started_wall_ns < 60_000_000_000);
         assert!(matches!(reader.first_look(Pid(child.id())), FirstLook::Vanished));
         assert!(matches!(first_look_by_links(Pid(child.id())), FirstLook::Vanished));
+    }
+
+    /// A zombie has its descriptors and its memory behind it; a process that ends has the memory behind it first.
+    #[test]
+    fn one_that_ends_while_it_is_read() {
+        let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
+        let pid = Pid(child.id());
+        while stat(pid).is_some_and(|stat| stat.lives()) {
+            std::thread::yield_now();
+        }
+        let reader = Reader::new(vec![SocketLookup::Getfd]);
+        let dir = ProcDir::open(pid).unwrap();
+        let start = |cause| {
+            let stdio = [const { Backing::Null }; 3];
+            reader.rest(&dir, stdio, sys::clock::now(), Observation::Live, cause).key.start
+        };
+        let (of_an_exec, of_a_sweep) = (start(Cause::Exec), start(Cause::Sweep));
+        child.wait().unwrap();
+        assert!(of_an_exec.0 > 0, "what it was given stays known");
+        assert_eq!(of_a_sweep.0, 0);
     }
 
     #[test]

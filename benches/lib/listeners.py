@@ -48,18 +48,21 @@ class Tetherd(Listener):
 
 
 class Floor(Listener):
-    """The least program that does a part of it; `deed` is what floor.c calls that part."""
+    """The least program that does a part of it, or one for each part; `deeds` are what floor.c calls those."""
 
-    def __init__(self, name, program, deed):
+    def __init__(self, name, program, *deeds):
         self.name = name
-        self.command = [program, deed]
+        self.commands = [[program, deed] for deed in deeds]
 
     @contextlib.contextmanager
     def listening(self, _folder):
-        with child.running(self.command, stdout=subprocess.PIPE, text=True) as process:
-            self.pids = [process.pid]
-            if process.stdout.readline() != "ready\n":
-                raise RuntimeError("floor did not begin to listen")
+        with contextlib.ExitStack() as stack:
+            self.pids = []
+            for command in self.commands:
+                process = stack.enter_context(child.running(command, stdout=subprocess.PIPE, text=True))
+                self.pids.append(process.pid)
+                if process.stdout.readline() != "ready\n":
+                    raise RuntimeError("floor did not begin to listen")
             yield
 
 

@@ -43,14 +43,12 @@ fn restored(id: FindingId, record: &Record) -> Restored {
         observations.cloned().and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
     let timeline = record.finding.source_properties.get(property::TIMELINE).and_then(Value::as_array);
     let timeline = timeline.map_or(&[][..], Vec::as_slice);
-    let processes: Vec<Value> =
-        record.finding.processes.iter().filter_map(|p| serde_json::to_value(p).ok()).collect();
     Restored {
         id: Some(id),
         process_count: record.number(property::PROCESS_COUNT).unwrap_or(0),
         observations,
         first_seen: Moment { mono_ns: 0, wall_ns: parse_rfc3339(&record.finding.event_time).unwrap_or(0) },
-        earlier: Earlier::new(&processes, timeline),
+        earlier: Earlier::new(&record.finding.processes, timeline),
         known: timeline.iter().filter_map(key).collect(),
         severity: record.finding.severity,
     }

@@ -42,6 +42,7 @@ pub use user::{inner_uid, name_in};
 
 use crate::model::clock::Moment;
 use crate::model::detection::Detection;
+use crate::model::earlier::Entries;
 use crate::model::finding::{Record, Resource};
 use crate::model::look::{Look, Namespaces};
 
@@ -86,6 +87,7 @@ pub struct Enricher {
 /// Everything that was found out about the main process and that a record is made from.
 struct Context<'a> {
     detection: &'a Detection,
+    earlier: Entries,
     now: Moment,
     node: &'a Node,
     boot_id: &'a str,
@@ -178,7 +180,8 @@ impl Enricher {
             Some(Err(why)) => status.miss("cloud", why),
             None => {}
         }
-        for look in record::timeline(detection, &detection.earlier.entries()) {
+        let earlier = detection.earlier.entries();
+        for look in record::timeline(detection, &earlier) {
             self.digests.ask(look);
         }
         self.evidence.ask(subject, &detection.tether);
@@ -210,6 +213,7 @@ impl Enricher {
             facts,
             copy,
             detection,
+            earlier,
             now,
             node: &self.node,
             boot_id: &self.boot_id,

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::model::clock::rfc3339;
-use crate::model::earlier::Entries;
 use crate::model::finding::{SCHEMA_VERSION, property};
 use crate::model::look::Look;
 use crate::model::text::cut;
@@ -56,17 +55,13 @@ impl Map {
 }
 
 /// All of them but those that the spool adds.
-pub(super) fn properties(
-    context: &Context<'_>,
-    looks: &[&Look],
-    earlier: &Entries,
-) -> BTreeMap<String, Value> {
+pub(super) fn properties(context: &Context<'_>, looks: &[&Look]) -> BTreeMap<String, Value> {
     let mut map = Map::default();
     map.set(property::BOOT_ID, context.boot_id);
     map.set(property::SCHEMA_VERSION, SCHEMA_VERSION);
     map.set(property::VM_INSTANCE_NAME, context.node.name.as_str());
     map.set(property::ENRICHMENT_STATUS, context.status.value());
-    incident(&mut map, context, looks, earlier);
+    incident(&mut map, context, looks);
     tether(&mut map, context);
     process(&mut map, context);
     place(&mut map, context);
@@ -74,7 +69,7 @@ pub(super) fn properties(
     map.0
 }
 
-fn incident(map: &mut Map, context: &Context<'_>, looks: &[&Look], earlier: &Entries) {
+fn incident(map: &mut Map, context: &Context<'_>, looks: &[&Look]) {
     let detection = context.detection;
     let seen = &detection.observations;
     map.set(property::ROW, detection.row.number());
@@ -95,7 +90,7 @@ fn incident(map: &mut Map, context: &Context<'_>, looks: &[&Look], earlier: &Ent
     if let Some((rule, reason)) = &detection.excused_by {
         map.set(property::EXCUSED_BY, serde_json::json!({ "rule": rule, "reason": reason }));
     }
-    map.set(property::TIMELINE, tether_path::timeline(detection, looks, earlier));
+    map.set(property::TIMELINE, tether_path::timeline(detection, looks, &context.earlier));
 }
 
 fn tether(map: &mut Map, context: &Context<'_>) {

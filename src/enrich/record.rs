@@ -44,10 +44,9 @@ pub(super) fn is_subject(detection: &Detection, look: &Look) -> bool {
 /// The record of what was found out, and whether more of it may be known in a moment.
 pub(super) fn build(mut context: Context<'_>) -> (Record, bool) {
     let detection = context.detection;
-    let earlier = detection.earlier.entries();
-    let looks = timeline(detection, &earlier);
+    let looks = timeline(detection, &context.earlier);
     note_missing(&mut context);
-    let restored = earlier.processes.iter().filter_map(process::restored);
+    let restored = context.earlier.processes.iter().filter_map(process::restored);
     let ran = looks.iter().map(|look| {
         let most = if is_subject(detection, look) { ARGS_SUBJECT } else { ARGS_OTHER };
         let mut process = process::process(look, most, context.digests);
@@ -88,7 +87,7 @@ pub(super) fn build(mut context: Context<'_>) -> (Record, bool) {
         processes: restored.chain(ran).collect(),
         containers: containers(&context),
         kubernetes: kubernetes(&context),
-        source_properties: properties::properties(&context, &looks, &earlier),
+        source_properties: properties::properties(&context, &looks),
     };
     (Record { finding, resource: context.node.resource.clone() }, context.status.awaits())
 }

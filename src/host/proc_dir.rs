@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
 
 use crate::host::stat::Stat;
 use crate::model::ids::{Inode, Pid, Uid};
-use crate::model::look::FileId;
+use crate::model::look::{ARGS_BYTES_MAX, FileId};
 use crate::sys;
 
 /// The most bytes of a `stat` (proc_pid_stat(5): 52 numbers and a name).
@@ -25,7 +25,7 @@ const FD_INFOS: [&CStr; 3] = [c"fdinfo/0", c"fdinfo/1", c"fdinfo/2"];
 pub const LINK_MAX: usize = 4096;
 
 /// What one read takes at most: arguments and cgroups at their limits (16 KiB), and the byte that says that there is more.
-const PIECE: usize = 16 * 1024 + 1;
+const PIECE: usize = ARGS_BYTES_MAX + 1;
 
 /// An open `/proc/PID`.
 #[derive(Debug)]

@@ -5,12 +5,19 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Its processes and its timeline, as JSON text; clones share it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Earlier(Option<Arc<str>>);
+
+/// That text, as it is written.
+#[derive(Serialize)]
+struct Text<'a, P> {
+    processes: &'a [P],
+    timeline: &'a [Value],
+}
 
 /// The same as values.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -23,9 +30,8 @@ pub struct Entries {
 
 impl Earlier {
     /// Keeps these.
-    pub fn new(processes: &[Value], timeline: &[Value]) -> Self {
-        let text = serde_json::json!({ "processes": processes, "timeline": timeline }).to_string();
-        Self(Some(text.into()))
+    pub fn new(processes: &[impl Serialize], timeline: &[Value]) -> Self {
+        Self(serde_json::to_string(&Text { processes, timeline }).ok().map(Into::into))
     }
 
     /// Takes them out again; nothing where there was no earlier daemon.

@@ -13,7 +13,7 @@ import time
 from lib import sample
 from lib.daemon import Daemon
 from lib.deliver import DESTINATIONS, certify
-from lib.latency import GRACE_S, nanoseconds
+from lib.latency import GRACE_S, told
 from lib.shots import Shots
 from lib.table import table
 
@@ -90,9 +90,9 @@ def measure(place, want):
         made = {}
         for record in daemon.records():
             finding = record["finding"]
-            port = finding["connections"][0]["sourcePort"] if finding.get("connections") else None
+            port, times = told(finding) or (None, None)
             if port in started:
-                made.setdefault(finding["name"].rsplit("/", 1)[1], (port, nanoseconds(finding["createTime"])))
+                made.setdefault(finding["name"].rsplit("/", 1)[1], (port, times["createTime"]))
     data = {"started": len(started), "record made": [at - started[port] for port, at in made.values()]}
     for name, receiver in receivers.items():
         data[name] = [at - started[made[word][0]] for word, at in receiver.arrivals(made).items()]

@@ -15,13 +15,20 @@ FULL = {"rounds": 7, "execs": 4000, "tied": 2000, "modes": "off,notify,hold"}
 QUICK = {"rounds": 2, "execs": 300, "tied": 150, "modes": "off,notify,hold"}
 
 
-def storms(programs, want):
-    execs, tied, command = want["execs"], want["tied"], ("/usr/bin/id",)
+def plain(programs, execs):
+    """Storms of commands that hang on nothing."""
     return {
         "serial": Storm(programs, execs),
         "parallel": Storm(programs, execs, width=4),
         # No name that is watched: with `hold` it is ignored after a while.
         "unwatched": Storm(programs, execs, command=("/usr/bin/mountpoint", "-q", "/")),
+    }
+
+
+def storms(programs, want):
+    tied, command = want["tied"], ("/usr/bin/id",)
+    return {
+        **plain(programs, want["execs"]),
         "pipes": Storm(programs, tied, form="pipe", command=command),
         "relayed": Storm(programs, tied, form="relay", command=command),
         "sockets": Storm(programs, tied, form="tcp", command=command),

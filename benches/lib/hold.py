@@ -7,7 +7,7 @@ in the same round.
 import statistics
 
 from lib import auditd, listeners
-from lib.storm import Storm
+from lib.cost import plain
 from lib.table import table
 
 TITLE = "Holding, and the least that could be done"
@@ -24,8 +24,7 @@ def measure(place, want):
         listeners.Floor("the same, and the least that hears and looks", program, "hold", "look"),
         listeners.Nobody("nobody, a second time"),
     ]
-    kinds = {"serial": Storm(place.programs, want["execs"]), "parallel": Storm(place.programs, want["execs"], width=4),
-             "unwatched": Storm(place.programs, want["execs"], command=("/usr/bin/mountpoint", "-q", "/"))}
+    kinds = plain(place.programs, want["execs"])
     data = {one.name: {kind: [] for kind in kinds} for one in everyone}
     with auditd.spared():
         for number in range(want["rounds"]):

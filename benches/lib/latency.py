@@ -77,8 +77,11 @@ class Reader:
 
 
 def first_record(line):
+    return told(json.loads(line)["finding"])
+
+
+def told(finding):
     """The command's own port and the record's own times, in ns, of a finding's record."""
-    finding = json.loads(line)["finding"]
     connections = finding.get("connections")
     times = {name: nanoseconds(finding[name]) for name in ("eventTime", "createTime")}
     return (connections[0]["sourcePort"], times) if connections else None

@@ -31,6 +31,10 @@ pub enum Count {
     Searches,
     /// Ways to a network socket that were found.
     Ways,
+    /// Lists of everybody's channels that searches needed.
+    ChannelLists,
+    /// Microseconds of processor time that making them took.
+    ChannelListMicroseconds,
     /// Second looks, a short time after the first.
     SecondLooks,
     /// Looks handed to the engine.
@@ -82,7 +86,7 @@ pub enum Count {
 
 impl Count {
     /// All of them, in the order of the counters.
-    pub const ALL: [Count; 32] = [
+    pub const ALL: [Count; 34] = [
         Count::Execs,
         Count::Forks,
         Count::Exits,
@@ -92,6 +96,8 @@ impl Count {
         Count::Suspects,
         Count::Searches,
         Count::Ways,
+        Count::ChannelLists,
+        Count::ChannelListMicroseconds,
         Count::SecondLooks,
         Count::LooksHandedOn,
         Count::Swept,
@@ -129,6 +135,8 @@ impl Count {
             Self::Suspects => "suspects",
             Self::Searches => "searches",
             Self::Ways => "ways",
+            Self::ChannelLists => "channel_lists",
+            Self::ChannelListMicroseconds => "channel_list_microseconds",
             Self::SecondLooks => "second_looks",
             Self::LooksHandedOn => "looks_handed_on",
             Self::Swept => "swept",
@@ -157,11 +165,22 @@ impl Count {
 }
 
 /// All counters of the daemon. Counting is one relaxed atomic addition.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stats {
     counts: [AtomicU64; Count::ALL.len()],
     losses: [AtomicU64; Loss::ALL.len()],
     pulses: Pulses,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        let zero = |_| AtomicU64::new(0);
+        Self {
+            counts: std::array::from_fn(zero),
+            losses: std::array::from_fn(zero),
+            pulses: Pulses::default(),
+        }
+    }
 }
 
 impl Stats {

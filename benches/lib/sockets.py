@@ -1,8 +1,13 @@
-"""Idle TCP connections over loopback, both ends in this process."""
+"""Idle TCP connections over loopback, both ends in this process, or in one that is nobody's relative.
+
+As a program: `sockets.py COUNT` says "ready" and keeps them until its standard input ends.
+"""
 import contextlib
 import resource
 import socket
 import struct
+import subprocess
+import sys
 
 
 def allow_descriptors():
@@ -28,3 +33,24 @@ def sockets(count):
             # With a reset, nothing stays behind in TIME_WAIT.
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             end.close()
+
+
+@contextlib.contextmanager
+def elsewhere(count):
+    """The same in a process that has no relatives among those that are measured."""
+    command = ["setsid", "--fork", sys.executable, __file__, str(count)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        if process.stdout.readline() != b"ready\n":
+            raise RuntimeError(f"{count} sockets could not be made")
+        yield
+    finally:
+        process.stdin.close()
+        process.stdout.read()
+        process.wait()
+
+
+if __name__ == "__main__":
+    with sockets(int(sys.argv[1])):
+        print("ready", flush=True)
+        sys.stdin.read()

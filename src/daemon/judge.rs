@@ -74,9 +74,12 @@ impl Judge {
         }
     }
 
-    /// Counts what searches have left out.
-    pub fn count_cuts(&self) {
+    /// Counts what searches have left out, and the lists that they needed.
+    pub fn count_searches(&self) {
         self.stats.lose(Loss::SearchCut, self.host.take_cuts());
+        let made = self.host.channel_lists();
+        self.stats.set(Count::ChannelLists, made.lists);
+        self.stats.set(Count::ChannelListMicroseconds, made.cpu_ns / 1000);
     }
 
     /// Looks where a suspect leads.

@@ -106,7 +106,7 @@ impl RelayThread {
             let now = clock::now().mono_ns;
             if now.saturating_sub(looked_ns) >= ROUND_NS {
                 self.judge.stats.pulses().works(Stage::Relay);
-                self.judge.count_cuts();
+                self.judge.count_searches();
                 self.look_at_shells(&mut shells);
                 self.look_at_others(&mut others);
                 looked_ns = clock::now().mono_ns;

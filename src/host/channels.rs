@@ -36,6 +36,16 @@ const MOST: usize = 262_144;
 pub struct Channels {
     holders: HashMap<Channel, Vec<Pid>>,
     next_ns: u64,
+    made: Made,
+}
+
+/// What making lists took so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Made {
+    /// How many.
+    pub lists: u64,
+    /// Processor time, in nanoseconds.
+    pub cpu_ns: u64,
 }
 
 /// What one process has.
@@ -54,6 +64,11 @@ impl Channels {
         self.holders.get(&channel.anywhere()).cloned().unwrap_or_default()
     }
 
+    /// The lists that were made so far.
+    pub fn made(&self) -> Made {
+        self.made
+    }
+
     /// Makes the list anew, if that is due. `account`: the time that large tables of descriptors may take. `cut`: is told
     /// of a process whose open files are too many, or of `None` where processes or channels are.
     pub fn renew(
@@ -66,6 +81,7 @@ impl Channels {
         if began < self.next_ns {
             return;
         }
+        let cpu_ns = clock::thread_cpu_ns();
         let mut channels: HashMap<Channel, (Vec<Pid>, Vec<Pid>)> = HashMap::new();
         for pid in everybody() {
             if clock::now().mono_ns.saturating_sub(began) > TIME_MAX_NS {
@@ -96,6 +112,8 @@ impl Channels {
             (channel, first)
         });
         self.holders = joined.collect();
+        self.made.lists += 1;
+        self.made.cpu_ns += clock::thread_cpu_ns().saturating_sub(cpu_ns);
     }
 }
 

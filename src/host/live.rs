@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::host::channels::Channels;
+use crate::host::channels::{Channels, Made};
 use crate::host::cmdline::Cmdlines;
 use crate::host::lru::Lru;
 use crate::host::patience::Patience;
@@ -97,6 +97,11 @@ impl LiveHost {
     /// How often something was left out since the last call.
     pub fn take_cuts(&self) -> u64 {
         self.cuts.take()
+    }
+
+    /// The lists of everybody's channels that were made so far.
+    pub fn channel_lists(&self) -> Made {
+        self.channels.borrow().made()
     }
 
     /// Asks a process anew.

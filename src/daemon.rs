@@ -21,6 +21,7 @@ pub mod judge;
 pub mod lookout;
 pub mod metrics;
 pub mod oplog;
+pub mod patrol;
 pub mod pressure;
 pub mod queue;
 pub mod record_thread;

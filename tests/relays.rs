@@ -10,6 +10,8 @@
 
 mod common;
 
+#[path = "relays/beside.rs"]
+mod beside;
 #[path = "relays/chains.rs"]
 mod chains;
 #[path = "relays/popen.rs"]

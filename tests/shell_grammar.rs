@@ -227,6 +227,8 @@ const EVERYWHERE: &[&str] = &[
     "-T s",
     "-T s F",
     "-/dev/stdin",
+    "//dev/./stdin",
+    "/proc/self/fd/../fd/0",
     "/dev/stdin",
     "/dev/fd/0",
     "/proc/self/fd/0",

@@ -15,7 +15,7 @@ use crate::daemon::lookout::host_mount_namespace;
 use crate::daemon::{load_rules, oplog};
 use crate::engine::disguise::program_of;
 use crate::engine::policy::RuleSet;
-use crate::engine::resolve::{Question, resolve};
+use crate::engine::resolve::{Question, Reach, resolve};
 use crate::engine::{Engine, Place};
 use crate::enrich::Containers;
 use crate::enrich::node::boot_id;
@@ -123,8 +123,10 @@ fn descriptors(told: &mut Explanation, judge: &Judge, look: &Look, rules: &RuleS
         let sight = sights.as_ref().and_then(|glance| glance.sights.get(fd as usize));
         let Some((channel, _)) = sight.and_then(Sight::channel) else { continue };
         let flow = if fd == 0 { Flow::In } else { Flow::Out };
-        let question = Question { command: look.key.pid, flow, through_starters: patient, above: false };
-        let Some(way) = resolve(question, (fd, channel), None, &judge.host) else {
+        let question =
+            Question { command: look.key.pid, flow, through_starters: patient, reach: Reach::Everybody };
+        let Some(way) = resolve(question, (fd, channel), None, &|relay| judge.trade(relay), &judge.host)
+        else {
             told.say(&heading, "leads to no network socket".into());
             continue;
         };

@@ -9,21 +9,23 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::daemon::lookout::host_mount_namespace;
 use crate::engine::disguise::program_of;
-use crate::engine::policy::RuleSet;
+use crate::engine::policy::{RuleSet, is_installed};
+use crate::engine::program::catalog::Group;
 use crate::engine::program::in_force::InForce;
 use crate::engine::relayed::discovery;
-use crate::engine::resolve::{Known, Question, resolve};
+use crate::engine::resolve::{self, Known, Question, Reach, Trade, resolve};
 use crate::host::Host;
 use crate::host::glance::Sight;
 use crate::host::lineage;
 use crate::host::live::LiveHost;
 use crate::host::proc_dir::ProcDir;
 use crate::host::reader::Reader;
-use crate::model::ids::Inode;
+use crate::model::ids::{Inode, Pid};
 use crate::model::lineage::Lineage;
 use crate::model::look::{Cause, Look, Observation};
 use crate::model::loss::Loss;
-use crate::model::relay::{FileKind, Files, Flow, OpenFile, Relayed, Way};
+use crate::model::relay::{Channel, FileKind, Files, Flow, OpenFile, Relay, Relayed, Way};
+use crate::model::socket::Socket;
 use crate::sensor::suspect::{Settled, Suspect};
 use crate::stats::{Count, Stats};
 use crate::sys::{clock, pidfd};
@@ -115,18 +117,23 @@ impl Judge {
         if !(command || both && program.is_watched()) {
             return Judged::Harmless;
         }
-        let way = |fd, sight: &Sight, flow, above| {
+        let way = |fd, sight: &Sight, flow, reach| {
             let through_starters = program.reads_commands();
-            let question = Question { command: suspect.pid, flow, through_starters, above };
+            let question = Question { command: suspect.pid, flow, through_starters, reach };
             self.way(&brief, &suspect.lineage, (fd, sight), question, rules)
         };
-        let input = if both && program.is_watched() { way(0, stdin, Flow::In, false) } else { None };
+        let waits = both && program.is_watched();
+        let input = if waits { way(0, stdin, Flow::In, Reach::Everybody) } else { None };
         let anybody = input.is_none() && both && program.reads_commands() && self.is_open_to_all(&suspect);
+        let mut hears = false;
         let outward = match output {
+            Some((fd, sight)) if input.is_some() || anybody => way(fd, sight, Flow::Out, Reach::Everybody),
             // Without an input the output alone matters for a single command only.
-            Some((fd, sight)) if input.is_some() || command || anybody => {
-                way(fd, sight, Flow::Out, input.is_none() && !anybody)
-            }
+            Some((fd, sight)) if command => way(fd, sight, Flow::Out, Reach::Above).or_else(|| {
+                let beside = way(fd, sight, Flow::Out, Reach::Beside)?;
+                hears = self.converses(&suspect, brief.parent, &beside);
+                hears.then_some(beside)
+            }),
             _ => None,
         };
         // Whoever it answers is taken for who sends the commands.
@@ -139,14 +146,35 @@ impl Judge {
             self.settled.settle(&suspect.sights, asked_ns);
             return if patient { Judged::LeadsNowhere(suspect) } else { Judged::Harmless };
         }
+        let reach = if input.is_some() { Reach::Everybody } else { Reach::Above };
         let leads = |sight: &Sight| {
             let channel = sight.channel().map(|(channel, _)| channel);
             outward.as_ref().is_some_and(|way| channel == Some(way.first))
         };
-        let errors = leads(stderr)
-            || (stderr.channel().is_some() && way(2, stderr, Flow::Out, input.is_none()).is_some());
+        let errors =
+            leads(stderr) || (stderr.channel().is_some() && way(2, stderr, Flow::Out, reach).is_some());
         let fds = [input.is_some(), leads(stdout), errors];
-        self.tied(suspect, dir.as_ref(), brief, Relayed { input, output: outward, fds })
+        self.tied(suspect, dir.as_ref(), brief, Relayed { input, output: outward, fds, hears })
+    }
+
+    /// Whether somebody above a command talks with the relay beside it: reads what that prints, or has the socket that the
+    /// relay was given as its stdin or stdout. `coproc nc`, `cmd | cat >&5`.
+    fn converses(&self, suspect: &Suspect, parent: Pid, way: &Way) -> bool {
+        let Some(relay) = self.host.files(way.relay.process.key.pid) else { return false };
+        let given = way.hops.last().is_some_and(|hop| hop.fds.iter().any(|fd| *fd < 3));
+        let mut printed: Vec<Channel> =
+            suspect.sights.iter().filter_map(|sight| Some(sight.channel()?.0)).collect();
+        resolve::line(parent, &suspect.lineage.line, &self.host).into_iter().any(|pid| {
+            let Some(files) = self.host.files(pid) else { return false };
+            let has = |(_, socket, _): (u32, &Arc<Socket>, _)| socket.inode == way.socket.inode;
+            let talks =
+                (given && files.networks().any(has)) || resolve::hears(&files, &relay, &printed, &self.host);
+            printed.extend(files.list.iter().filter_map(|file| match file.kind {
+                FileKind::Channel(channel, _) if file.fd < 3 => Some(channel),
+                _ => None,
+            }));
+            talks
+        })
     }
 
     /// Whether its stdin is a UNIX socket without a peer: a datagram socket, to which everybody can send who knows its
@@ -164,10 +192,14 @@ impl Judge {
             [(1, stdout), (2, stderr)].into_iter().find_map(|(fd, sight)| Some((fd, sight.channel()?.0)));
         let Some((fd, channel)) = output else { return };
         let asked_ns = clock::now().mono_ns;
-        let question =
-            Question { command: suspect.pid, flow: Flow::Out, through_starters: true, above: false };
+        let question = Question {
+            command: suspect.pid,
+            flow: Flow::Out,
+            through_starters: true,
+            reach: Reach::Everybody,
+        };
         self.stats.count(Count::Searches);
-        if resolve(question, (fd, channel), None, &self.host).is_none() {
+        if resolve(question, (fd, channel), None, &|relay| self.trade(relay), &self.host).is_none() {
             self.settled.settle(&suspect.sights, asked_ns);
         }
     }
@@ -218,12 +250,23 @@ impl Judge {
             complete: false,
         });
         let known = Known { command: &known, lineage };
-        let way = resolve(question, (fd, channel), Some(known), &self.host)?;
-        if question.above && self.is_pipeline(&way, lineage) {
+        let way = resolve(question, (fd, channel), Some(known), &|relay| self.trade(relay), &self.host)?;
+        if question.reach == Reach::Above && self.is_pipeline(&way, lineage) {
             return None;
         }
         let excused = rules.excuse_relay(&way.relay, self.mount_namespace, clock::now().wall_ns).is_some();
         (!excused).then_some(way)
+    }
+
+    /// What a program is that others reach over UNIX sockets.
+    pub fn trade(&self, relay: &Relay) -> Trade {
+        let process = &relay.process;
+        let program = self.catalog.get().identify(&process.exe, &process.comm, &process.args.list);
+        match program.group {
+            Some(Group::NetworkTool) => Trade::NetworkTool,
+            None if is_installed(relay, self.mount_namespace) => Trade::Hub,
+            _ => Trade::Other,
+        }
     }
 
     /// Whether the relay is a shell that only made the pipe of a pipeline: it has both ends until it has started the

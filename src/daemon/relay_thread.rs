@@ -12,6 +12,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::daemon::judge::{Judge, Judged};
+use crate::daemon::patrol::Patrol;
 use crate::daemon::status::Board;
 use crate::host::glance::Glance;
 use crate::host::proc_dir::ProcDir;
@@ -32,9 +33,8 @@ const NICE: i32 = -10;
 const SHELLS_MAX: usize = 4096;
 /// The most other processes that are.
 const OTHERS_MAX: usize = 65_536;
-/// When a shell that led nowhere is looked at again, after its exec.
-const SHELLS_NS: [u64; 6] =
-    [20 * MILLISECOND, 150 * MILLISECOND, 600 * MILLISECOND, 2 * SECOND, 8 * SECOND, 30 * SECOND];
+/// When a shell that led nowhere is looked at again, after its exec; afterwards it is the patrol's.
+const SHELLS_NS: [u64; 5] = [20 * MILLISECOND, 150 * MILLISECOND, 600 * MILLISECOND, 2 * SECOND, 8 * SECOND];
 /// When everything else is, after its exec. What lives on is a sweep's business.
 const OTHERS_NS: [u64; 3] = [100 * MILLISECOND, 700 * MILLISECOND, 3 * SECOND];
 /// How often it is asked at most what is due: a storm of suspects must not have it asked for each.
@@ -82,6 +82,7 @@ impl RelayThread {
         let _ = rustix::process::setpriority_process(None, NICE);
         let mut shells: VecDeque<Again<Suspect>> = VecDeque::new();
         let mut others: VecDeque<Again<Pid>> = VecDeque::new();
+        let mut patrol = Patrol::default();
         let mut looked_ns = 0;
         loop {
             let now = clock::now().mono_ns;
@@ -92,7 +93,7 @@ impl RelayThread {
                 Ok(suspect) => {
                     self.judge.stats.pulses().works(Stage::Relay);
                     let began_ns = suspect.at.mono_ns;
-                    if let Some(what) = self.hear(suspect) {
+                    if let Some(what) = self.hear(suspect, &mut patrol) {
                         if shells.len() >= SHELLS_MAX {
                             shells.pop_front();
                             self.judge.stats.lose(Loss::SuspectDropped, 1);
@@ -107,20 +108,25 @@ impl RelayThread {
             if now.saturating_sub(looked_ns) >= ROUND_NS {
                 self.judge.stats.pulses().works(Stage::Relay);
                 self.judge.count_searches();
-                self.look_at_shells(&mut shells);
+                self.look_at_shells(&mut shells, &mut patrol);
                 self.look_at_others(&mut others);
+                self.walk(&mut patrol);
                 looked_ns = clock::now().mono_ns;
             }
         }
     }
 
     /// Judges a suspect; given back if it leads nowhere yet.
-    fn hear(&self, suspect: Suspect) -> Option<Suspect> {
+    fn hear(&self, suspect: Suspect, patrol: &mut Patrol<Suspect>) -> Option<Suspect> {
         match self.judge.judge(suspect, &self.board.rules()) {
             Judged::Harmless => None,
             Judged::LeadsNowhere(suspect) => Some(suspect),
             Judged::Tied(look, ended) => {
                 let pid = look.key.pid;
+                // The shell that started it waits on the same channels, maybe since before they led anywhere.
+                if look.relayed.as_ref().is_some_and(|relayed| relayed.input.is_some()) {
+                    patrol.hurry();
+                }
                 self.send(look);
                 // Whoever ended before the sensor was told to follow it ends here.
                 if ended && self.events.try_send(Event::Exited { pid, at: clock::now() }).is_err() {
@@ -131,7 +137,7 @@ impl RelayThread {
         }
     }
 
-    fn look_at_shells(&self, shells: &mut VecDeque<Again<Suspect>>) {
+    fn look_at_shells(&self, shells: &mut VecDeque<Again<Suspect>>, patrol: &mut Patrol<Suspect>) {
         let now = clock::now().mono_ns;
         for _ in 0..shells.len() {
             let Some(again) = shells.pop_front() else { break };
@@ -146,23 +152,57 @@ impl RelayThread {
                 shells.push_front(again);
                 break;
             }
-            self.judge.stats.count(Count::SecondLooks);
-            let pid = again.what.pid;
-            let still = match self.judge.reader.first_look(pid) {
-                FirstLook::Channel(glance) => {
-                    self.hear(Suspect::new(pid, glance, clock::now(), Observation::Swept))
-                }
-                FirstLook::Direct(glance) => {
-                    self.moved(pid, &glance);
-                    None
-                }
-                FirstLook::Nothing(_) => Some(again.what),
-                FirstLook::Socket(_) | FirstLook::Vanished | FirstLook::Denied => None,
-            };
-            let times = again.times + 1;
-            if let Some(what) = still.filter(|_| times < SHELLS_NS.len()) {
-                shells.push_back(Again { what, began_ns: again.began_ns, times });
+            let (began_ns, times) = (again.began_ns, again.times + 1);
+            let Some(what) = self.again(again.what, patrol) else { continue };
+            if times < SHELLS_NS.len() {
+                shells.push_back(Again { what, began_ns, times });
+            } else {
+                self.keep(what, patrol);
             }
+        }
+    }
+
+    fn keep(&self, what: Suspect, patrol: &mut Patrol<Suspect>) {
+        if !patrol.keep(what.pid, what) {
+            self.judge.stats.lose(Loss::SuspectDropped, 1);
+        }
+    }
+
+    /// Those who have waited for long, as many as there is time for.
+    fn walk(&self, patrol: &mut Patrol<Suspect>) {
+        let (began, cpu) = (clock::now().mono_ns, clock::thread_cpu_ns());
+        let mut now = began;
+        let mut some = false;
+        while now.saturating_sub(began) < ROUND_MAX_NS
+            && let Some(what) = patrol.turn(now)
+        {
+            some = true;
+            if !pidfd::has_ended(&what.process)
+                && let Some(what) = self.again(what, patrol)
+            {
+                self.keep(what, patrol);
+            }
+            now = clock::now().mono_ns;
+        }
+        if some {
+            patrol.took(clock::thread_cpu_ns().saturating_sub(cpu), now);
+        }
+    }
+
+    /// Looks at a shell again; given back if it leads nowhere still.
+    fn again(&self, what: Suspect, patrol: &mut Patrol<Suspect>) -> Option<Suspect> {
+        self.judge.stats.count(Count::SecondLooks);
+        let pid = what.pid;
+        match self.judge.reader.first_look(pid) {
+            FirstLook::Channel(glance) => {
+                self.hear(Suspect::new(pid, glance, clock::now(), Observation::Swept), patrol)
+            }
+            FirstLook::Direct(glance) => {
+                self.moved(pid, &glance);
+                None
+            }
+            FirstLook::Nothing(_) => Some(what),
+            FirstLook::Socket(_) | FirstLook::Vanished | FirstLook::Denied => None,
         }
     }
 

@@ -37,7 +37,7 @@ use crate::engine::excuse::{Excused, Pending};
 use crate::engine::incident::{Incident, Judgement, Restored};
 use crate::engine::policy::RuleSet;
 use crate::engine::program::{Catalog, Program};
-use crate::engine::relayed::Command;
+use crate::engine::relayed::{Command, Master};
 use crate::engine::settings::EngineSettings;
 use crate::engine::table::{Life, Table};
 use crate::host::Host;
@@ -107,7 +107,7 @@ pub struct Engine {
     incidents: BoundedMap<FindingId, Incident>,
     by_anchor: HashMap<Anchor, FindingId>,
     /// Row 6's memory of each relay.
-    commands: BoundedMap<ProcessKey, Vec<Command>>,
+    commands: BoundedMap<Master, Vec<Command>>,
     one_way: BoundedMap<Inode, OneWay>,
     due: BTreeSet<(u64, FindingId)>,
     restored: HashMap<FindingId, Restored>,

@@ -14,7 +14,7 @@ use crate::engine::program::{Catalog, Program};
 use crate::host::Host;
 use crate::model::clock::{Moment, SECOND};
 use crate::model::detection::{Detection, Row};
-use crate::model::ids::FindingId;
+use crate::model::ids::{FindingId, Inode, ProcessKey};
 use crate::model::look::{Args, Look};
 use crate::model::loss::Loss;
 use crate::model::relay::{Relayed, Way};
@@ -25,8 +25,28 @@ use crate::model::text;
 const TOGETHER_NS: u64 = 60 * SECOND;
 /// How long before a command its relay must have heard from the network, in milliseconds.
 const TOLD_MS: u32 = 3_000;
+/// And where it is a shell, which serves nobody else: it may sleep before it does what it is told.
+const SHELL_TOLD_MS: u32 = 60_000;
 /// How many different commands of one relay are remembered.
 const COMMANDS_MAX: usize = 8;
+
+/// Whose commands are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Master {
+    /// Those of one relay.
+    Relay(ProcessKey),
+    /// Those of all relays that were given one socket as their stdin or stdout: `bash -c 'echo $(...)' >&5`, `| cat >&5`.
+    Socket(Inode),
+}
+
+impl Master {
+    fn of(way: &Way) -> Self {
+        match way.hops.last() {
+            Some(hop) if hop.fds.iter().any(|fd| *fd < 3) => Self::Socket(way.socket.inode),
+            _ => Self::Relay(way.relay.process.key),
+        }
+    }
+}
 
 /// A command that a relay had started.
 #[derive(Clone, Debug)]
@@ -100,12 +120,12 @@ impl Engine {
 
     /// Remembers a command of a relay. If a different one ran shortly before: all that were remembered.
     fn another_command(&mut self, name: String, look: &Arc<Look>, way: &Way) -> Option<Vec<Command>> {
-        let relay = way.relay.process.key;
+        let master = Master::of(way);
         let recent = |command: &Command, now: Moment| now.since(command.look.at) <= TOGETHER_NS;
         // Whoever ran its last command longest ago comes first.
         let over = |commands: &Vec<Command>| !commands.iter().any(|command| recent(command, look.at));
         while self.commands.take_first_if(over).is_some() {}
-        let mut commands = self.commands.remove(&relay).unwrap_or_default();
+        let mut commands = self.commands.remove(&master).unwrap_or_default();
         commands.retain(|command| recent(command, look.at));
         if commands.iter().any(|command| command.name != name) {
             return Some(commands);
@@ -115,7 +135,7 @@ impl Engine {
         if commands.len() < COMMANDS_MAX {
             commands.push(Command { name, look: Arc::new(kept) });
         }
-        if self.commands.insert(relay, commands).is_some() {
+        if self.commands.insert(master, commands).is_some() {
             self.losses.push((Loss::MemoryEvicted, 1));
         }
         None
@@ -175,6 +195,28 @@ fn is_tool(way: &Way, catalog: &Catalog) -> bool {
     program.group == Some(Group::NetworkTool)
 }
 
+/// Who is at the far end of the command's own channel.
+fn via(way: &Way) -> Option<ProcessKey> {
+    way.hops.get(1).map(|hop| hop.process)
+}
+
+/// Whether that is another process of the relay's own program: sessions of several clients over one connection
+/// (`ssh` with ControlMaster).
+fn is_session(way: &Way) -> bool {
+    let relay = &way.relay.process;
+    way.hops.get(1).is_some_and(|hop| hop.process != relay.key && hop.comm == relay.comm)
+}
+
+/// How long before a command this relay must have heard from the network, in milliseconds.
+fn told_ms(way: &Way, catalog: &Catalog) -> u32 {
+    let relay = &way.relay.process;
+    if catalog.identify(&relay.exe, &relay.comm, &relay.args.list).shell.is_some() {
+        SHELL_TOLD_MS
+    } else {
+        TOLD_MS
+    }
+}
+
 fn met<'a>(look: &Look, program: &Program, relayed: &'a Relayed, catalog: &Catalog) -> Met<'a> {
     let [stdin, stdout, stderr] = look.stdio.each_ref().map(Backing::network);
     let (input, output) = (relayed.input.as_ref(), relayed.output.as_ref());
@@ -186,16 +228,21 @@ fn met<'a>(look: &Look, program: &Program, relayed: &'a Relayed, catalog: &Catal
     let tool = [input, output].into_iter().flatten().find(|way| is_tool(way, catalog));
     // A filter between two clients (`ssh a cat | sort | ssh b`) carries bytes from one to the other for whoever started
     // it; what executes commands answers where they came from.
-    let one = input.zip(output).is_none_or(|(a, b)| a.relay.process.key == b.relay.process.key);
+    let one = input.zip(output).is_none_or(|(a, b)| {
+        a.relay.process.key == b.relay.process.key && !(is_session(a) && is_session(b) && via(a) != via(b))
+    });
     if let Some(way) = tool.filter(|_| both && one && program.is_watched()) {
         return Met::Row(Row::RelayedByTool, way);
     }
-    // The relay has to be further up: `id | nc` is a pipeline, and its user's own doing.
-    let above = |way: &&Way| look.ancestors.iter().any(|ancestor| ancestor.key == way.relay.process.key);
-    // What the relay starts because it was told to, it was told a moment before. A connection that has been silent has
-    // nothing to do with it.
-    let told = |way: &&Way| way.heard_ms.is_none_or(|ms| ms <= TOLD_MS);
-    match (output.filter(above).filter(told).filter(|_| relayed.fds[1]), discovery(program, &look.args)) {
+    // The relay has to be further up: `id | nc` is a pipeline, and its user's own doing. But where somebody above hears
+    // from the network as well (`nc | while read l; do $l; done | nc`, `coproc nc`), it is a conversation.
+    let above = |way: &Way| look.ancestors.iter().any(|ancestor| ancestor.key == way.relay.process.key);
+    let converses = |way: &&Way| input.is_some() || relayed.hears || above(way);
+    // What is done because somebody told it to, was told a moment before. A connection that has been silent has nothing
+    // to do with it.
+    let told = |way: &Way| way.heard_ms.is_none_or(|ms| ms <= told_ms(way, catalog));
+    let told = |way: &&Way| told(way) || input.is_some_and(told);
+    match (output.filter(converses).filter(told).filter(|_| relayed.fds[1]), discovery(program, &look.args)) {
         (Some(way), Some(name)) => Met::Command(name, way),
         _ => Met::Nothing,
     }

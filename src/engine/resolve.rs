@@ -22,6 +22,8 @@ const SOCKETS_MAX: usize = 16;
 const PIPES_MAX: usize = 128;
 /// How far up a command's ancestors are asked.
 const LINE_MAX: usize = 8;
+/// The most of their other children, where only those count.
+const BESIDE_MAX: usize = 32;
 /// The most processes asked in one search, near the command and among everybody each.
 const PROCESSES_MAX: usize = 1024;
 /// The most channels whose far ends are looked for in one search, the same way.
@@ -38,10 +40,36 @@ pub struct Question {
     /// for its own connection is no relay of its other children, and ssh none of the program's; but a shell that waits
     /// for commands at its far end hangs on it, whoever started it (`nc <a >b & exec sh <b >a`).
     pub through_starters: bool,
-    /// Only among the command's ancestors. A program that runs one command after another and reads what they print is
-    /// their parent or further up, and there are many more such commands than shells that wait.
-    pub above: bool,
+    /// Among whom.
+    pub reach: Reach,
 }
+
+/// Who may hold the socket. A program that runs one command after another and reads what they print is their parent or
+/// further up, and there are many more such commands than shells that wait: they are not looked for everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The command's ancestors.
+    Above,
+    /// The nearest of their other children.
+    Beside,
+    /// Everybody.
+    Everybody,
+}
+
+/// What a program that others reach over UNIX sockets is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trade {
+    /// An installed service with several clients (an X server, a bus, a name service): what one of them says is not what
+    /// another one hears.
+    Hub,
+    /// It carries bytes between the network and others, whoever they are.
+    NetworkTool,
+    /// Anything else.
+    Other,
+}
+
+/// Tells what a program is.
+pub type Trades<'a> = &'a dyn Fn(&Relay) -> Trade;
 
 /// What was noted at the command's exec, for when it has gone by now.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +85,7 @@ pub fn resolve(
     question: Question,
     first: (u32, Channel),
     known: Option<Known<'_>>,
+    trades: Trades<'_>,
     host: &impl Host,
 ) -> Option<Way> {
     let noted = known.map(|known| known.command);
@@ -65,7 +94,7 @@ pub fn resolve(
     let lives = host.files(question.command).filter(same);
     let gone = lives.is_none();
     let command = lives.or_else(|| noted.cloned())?;
-    let near = if question.above {
+    let near = if question.reach == Reach::Above {
         line(command.parent, above, host)
     } else {
         let alive = |files: &&Arc<Files>| host.alive(files.key);
@@ -79,6 +108,11 @@ pub fn resolve(
         near.extend(
             host.relatives(of).into_iter().filter(|pid| above.iter().all(|files| files.key.pid != *pid)),
         );
+        if question.reach == Reach::Beside {
+            let line = line(command.parent, above, host);
+            near.retain(|pid| !line.contains(pid));
+            near.truncate(BESIDE_MAX);
+        }
         near
     };
     let peers = known.map(|known| known.lineage.peers.as_slice()).unwrap_or_default();
@@ -97,6 +131,7 @@ pub fn resolve(
         channel: first.1,
         end: end.unwrap_or(End::Slave),
         hops: vec![start],
+        through_hub: false,
     };
     let mut asked = HashMap::new();
     let mut search = |everybody: bool, above| {
@@ -106,6 +141,7 @@ pub fn resolve(
             near: &near,
             above,
             peers,
+            trades,
             everybody,
             left: PROCESSES_MAX,
             asked: &mut asked,
@@ -122,7 +158,7 @@ pub fn resolve(
     // What was noted is older than what is there, and a shell that makes a pipeline has all of its pipes for a moment: it
     // counts once the command has gone, or, of one that is read by its parents, at once. Somebody near who has the far end
     // too, and nothing else, must not hide who has it for a purpose: everybody comes second.
-    let reached = if question.above {
+    let reached = if question.reach != Reach::Everybody {
         search(false, above)
     } else if gone {
         search(false, above).or_else(|| search(true, above))
@@ -135,11 +171,12 @@ pub fn resolve(
         return Some(Way { hops, socket, heard_ms, relay, first: first.1, closed: false });
     }
     // It may have ended while it was asked for.
-    if ended() && question.flow == Flow::Out { closed(&command, known?.lineage, first, host) } else { None }
+    let may_be_closed = question.flow == Flow::Out && question.reach != Reach::Beside;
+    if may_be_closed && ended() { closed(&command, known?.lineage, first, host) } else { None }
 }
 
 /// A process and those above it, as far as they were noted, and then as they are.
-fn line(from: Pid, above: &[Arc<Files>], host: &impl Host) -> Vec<Pid> {
+pub fn line(from: Pid, above: &[Arc<Files>], host: &impl Host) -> Vec<Pid> {
     let mut line: Vec<Pid> = above.iter().map(|files| files.key.pid).collect();
     let mut pid = above.last().map_or(from, |files| files.parent);
     while pid.0 > 1 && line.len() < LINE_MAX {
@@ -179,17 +216,41 @@ fn closed(command: &Files, lineage: &Lineage, first: (u32, Channel), host: &impl
     Some(Way { hops, socket, heard_ms, relay, first: first.1, closed: read.is_none() })
 }
 
+/// Whether one process reads from a pipe or a UNIX socket whose other end is another's stdout, and none of these: what
+/// others above a command write to as well is where they all print.
+pub fn hears(listener: &Files, from: &Files, but: &[Channel], host: &impl Host) -> bool {
+    let said = from.list.iter().find_map(|file| match file.kind {
+        FileKind::Channel(channel, end) if file.fd == 1 => Some((channel, end)),
+        _ => None,
+    });
+    let Some((channel, end)) = said.filter(|(channel, _)| !but.contains(channel)) else { return false };
+    let far = match channel {
+        Channel::Pty(..) => return false,
+        Channel::Unix(inode) => match host.unix_peer(from.key.pid, inode) {
+            Some(peer) => Channel::Unix(peer),
+            None => return false,
+        },
+        Channel::Pipe(..) => channel,
+    };
+    listener.list.iter().any(|file| match file.kind {
+        FileKind::Channel(channel, its) => is_far(channel, its, far, end, Flow::Out),
+        _ => false,
+    })
+}
+
 /// Who holds the socket: as it is, or, where it has gone, as it was.
 fn relay(holder: &Files, lineage: Option<&Lineage>, host: &impl Host) -> Option<Arc<Relay>> {
     let noted = || lineage?.relay.clone().filter(|relay| relay.process.key == holder.key);
     host.relay(holder).map(Arc::new).or_else(noted)
 }
 
-/// Of several sockets the likeliest is the one that bytes came in on last, and then the newest: cookies count up.
+/// Of several sockets the likeliest is the one that bytes came in on last, and then the newest: cookies count up. Of one
+/// on several descriptors the lowest says most: what somebody put on 0-2 is there for a purpose.
 fn likeliest(holder: &Files) -> Option<(u32, Arc<Socket>, Option<u32>)> {
-    let found = holder
-        .networks()
-        .min_by_key(|(fd, socket, heard)| (heard.unwrap_or(0), std::cmp::Reverse((socket.cookie, *fd))));
+    let found = holder.networks().min_by_key(|(fd, socket, heard)| {
+        let order = if socket.cookie.is_some() { *fd } else { u32::MAX - *fd };
+        (heard.unwrap_or(0), std::cmp::Reverse(socket.cookie), order)
+    });
     found.map(|(fd, socket, heard)| (fd, socket.clone(), heard))
 }
 
@@ -200,6 +261,8 @@ struct Step {
     channel: Channel,
     end: End,
     hops: Vec<Hop>,
+    /// Its far end is another client of a service that the way leads through.
+    through_hub: bool,
 }
 
 /// The end of a search.
@@ -216,6 +279,7 @@ struct Search<'a, H> {
     near: &'a [Pid],
     above: &'a [Arc<Files>],
     peers: &'a [(Inode, Inode)],
+    trades: Trades<'a>,
     /// Whether it goes beyond those near the command.
     everybody: bool,
     left: usize,
@@ -253,6 +317,9 @@ impl<H: Host> Search<'_, H> {
                 fds,
                 backing: backing(far, end),
             });
+            if step.through_hub && !self.carries(&holder) {
+                continue;
+            }
             if let Some((fd, socket, heard_ms)) = likeliest(&holder) {
                 hops.push(Hop {
                     process: holder.key,
@@ -269,6 +336,7 @@ impl<H: Host> Search<'_, H> {
                 continue;
             }
             let (mut sockets, mut pipes) = (0, 0);
+            let mut hub = None;
             for (fd, channel, end) in onward(&holder, self.question.flow) {
                 let socket = matches!(channel, Channel::Unix(_));
                 let (count, most) =
@@ -281,6 +349,8 @@ impl<H: Host> Search<'_, H> {
                 if !self.seen.insert(channel.anywhere()) {
                     continue;
                 }
+                let by_unix = socket && matches!(far, Channel::Unix(_));
+                let through_hub = by_unix && *hub.get_or_insert_with(|| self.trade(&holder) == Trade::Hub);
                 let mut hops = hops.clone();
                 hops.push(Hop {
                     process: holder.key,
@@ -288,10 +358,20 @@ impl<H: Host> Search<'_, H> {
                     fds: vec![fd],
                     backing: backing(channel, end),
                 });
-                queue.push_back(Step { holder: holder.key.pid, channel, end, hops });
+                queue.push_back(Step { holder: holder.key.pid, channel, end, hops, through_hub });
             }
         }
         None
+    }
+
+    fn trade(&self, holder: &Files) -> Trade {
+        self.host.relay(holder).map_or(Trade::Other, |relay| (self.trades)(&relay))
+    }
+
+    /// Whether somebody's connection carries what its holder says on other channels: it has the socket on its own stdin,
+    /// stdout or stderr (a client that was started in a reverse shell), or is a network tool.
+    fn carries(&self, holder: &Files) -> bool {
+        holder.networks().any(|(fd, ..)| fd <= 2) || self.trade(holder) == Trade::NetworkTool
     }
 
     /// The channel as the far side has it.

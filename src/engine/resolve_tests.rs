@@ -48,6 +48,9 @@ fn master(number: u32) -> FileKind {
 type Open = (u32, FileKind);
 type Process<'a> = (u32, u32, &'a [Open]);
 
+/// Nobody has a trade that matters.
+const OTHER: fn(&Relay) -> Trade = |_| Trade::Other;
+
 fn host(processes: &[Process<'_>]) -> ScriptedHost {
     let mut host = ScriptedHost::default();
     for (pid, parent, files) in processes {
@@ -66,13 +69,13 @@ fn ask(
     flow: Flow,
     through_starters: bool,
 ) -> Option<(u32, usize)> {
-    let question = Question { command: Pid(command), flow, through_starters, above: false };
+    let question = Question { command: Pid(command), flow, through_starters, reach: Reach::Everybody };
     let files = host.files.get(&Pid(command)).unwrap().clone();
     let channel = files.list.iter().find_map(|file| match file.kind {
         FileKind::Channel(channel, _) if file.fd == fd => Some(channel),
         _ => None,
     })?;
-    let way = resolve(question, (fd, channel), None, host)?;
+    let way = resolve(question, (fd, channel), None, &OTHER, host)?;
     assert_eq!(way.hops.last().map(|hop| hop.process.pid), Some(way.relay.process.key.pid));
     Some((way.relay.process.key.pid.0, way.hops.len()))
 }
@@ -168,9 +171,9 @@ fn a_listener_is_no_relay() {
 fn ask_gone(host: &ScriptedHost, parent: u32, flow: Flow) -> Option<Way> {
     let key = ProcessKey { pid: Pid(50), start: StartTime(50) };
     let known = Files { key, comm: b"id".to_vec(), parent: Pid(parent), list: Vec::new(), complete: false };
-    let question = Question { command: Pid(50), flow, through_starters: false, above: false };
+    let question = Question { command: Pid(50), flow, through_starters: false, reach: Reach::Everybody };
     let known = Known { command: &Arc::new(known), lineage: &Lineage::default() };
-    resolve(question, (1, pipe(7)), Some(known), host)
+    resolve(question, (1, pipe(7)), Some(known), &OTHER, host)
 }
 
 #[test]
@@ -209,8 +212,9 @@ fn only_above() {
         (13, 10, &[(0, reads(6)), (3, network(71))]),
     ]);
     let search = |command, channel, above| {
-        let question = Question { command: Pid(command), flow: Flow::Out, through_starters: false, above };
-        resolve(question, (1, pipe(channel)), None, &host).map(|way| way.relay.process.key.pid.0)
+        let reach = if above { Reach::Above } else { Reach::Everybody };
+        let question = Question { command: Pid(command), flow: Flow::Out, through_starters: false, reach };
+        resolve(question, (1, pipe(channel)), None, &OTHER, &host).map(|way| way.relay.process.key.pid.0)
     };
     assert_eq!((search(11, 5, true), search(11, 5, false)), (Some(9), Some(9)));
     assert_eq!((search(12, 6, true), search(12, 6, false)), (None, Some(13)));
@@ -229,12 +233,13 @@ impl<F: Fn(usize, Pid, &mut ScriptedHost)> Changing<F> {
     }
 
     fn search(&self, command: u32, channel: u64, flow: Flow) -> Option<Way> {
-        let question = Question { command: Pid(command), flow, through_starters: true, above: false };
+        let question =
+            Question { command: Pid(command), flow, through_starters: true, reach: Reach::Everybody };
         let key = ProcessKey { pid: Pid(command), start: StartTime(u64::from(command)) };
         let parent = self.now.borrow().files.get(&Pid(command)).map_or(Pid(1), |files| files.parent);
         let known = Files { key, comm: b"x".to_vec(), parent, list: Vec::new(), complete: false };
         let known = Known { command: &Arc::new(known), lineage: &Lineage::default() };
-        resolve(question, (0, pipe(channel)), Some(known), self)
+        resolve(question, (0, pipe(channel)), Some(known), &OTHER, self)
     }
 }
 
@@ -356,12 +361,16 @@ fn a_parent_that_dies_while_it_is_asked() {
                 host.files.remove(&Pid(10));
             }
         });
-        let question =
-            Question { command: Pid(50), flow: Flow::Out, through_starters: false, above: at % 2 == 0 };
+        let question = Question {
+            command: Pid(50),
+            flow: Flow::Out,
+            through_starters: false,
+            reach: if at % 2 == 0 { Reach::Above } else { Reach::Everybody },
+        };
         let key = ProcessKey { pid: Pid(50), start: StartTime(50) };
         let known = Files { key, comm: b"id".to_vec(), parent: Pid(10), list: Vec::new(), complete: false };
         let known = Known { command: &Arc::new(known), lineage: &Lineage::default() };
-        let way = resolve(question, (1, pipe(7)), Some(known), &changing);
+        let way = resolve(question, (1, pipe(7)), Some(known), &OTHER, &changing);
         assert!(way.is_none_or(|way| way.closed && way.relay.process.key.pid == Pid(10)));
     }
 }
@@ -429,10 +438,11 @@ fn noted(files: bool) -> Vec<Arc<Files>> {
 }
 
 fn gone(lineage: &Lineage, host: &ScriptedHost) -> Option<Way> {
-    let question = Question { command: Pid(30), flow: Flow::Out, through_starters: false, above: true };
+    let question =
+        Question { command: Pid(30), flow: Flow::Out, through_starters: false, reach: Reach::Above };
     let key = ProcessKey { pid: Pid(30), start: StartTime(30) };
     let command = Files { key, comm: b"id".to_vec(), parent: Pid(20), list: Vec::new(), complete: false };
-    resolve(question, (1, pipe(7)), Some(Known { command: &Arc::new(command), lineage }), host)
+    resolve(question, (1, pipe(7)), Some(Known { command: &Arc::new(command), lineage }), &OTHER, host)
 }
 
 #[test]
@@ -482,7 +492,8 @@ fn a_relay_that_has_gone_too() {
 #[test]
 fn the_peer_of_a_socket_that_has_gone() {
     let machine = host(&[(10, 1, &[(3, network(70)), (5, unix(41))])]);
-    let question = Question { command: Pid(30), flow: Flow::In, through_starters: false, above: false };
+    let question =
+        Question { command: Pid(30), flow: Flow::In, through_starters: false, reach: Reach::Everybody };
     let key = ProcessKey { pid: Pid(30), start: StartTime(30) };
     let command = Files { key, comm: b"sh".to_vec(), parent: Pid(10), list: Vec::new(), complete: false };
     let lineage = Lineage {
@@ -492,8 +503,74 @@ fn the_peer_of_a_socket_that_has_gone() {
     };
     let find = |lineage: &Lineage| {
         let known = Known { command: &Arc::new(command.clone()), lineage };
-        resolve(question, (0, Channel::Unix(Inode(40))), Some(known), &machine)
+        resolve(question, (0, Channel::Unix(Inode(40))), Some(known), &OTHER, &machine)
     };
     assert_eq!(find(&lineage).unwrap().relay.process.key.pid, Pid(10));
     assert!(find(&Lineage { peers: Vec::new(), ..lineage }).is_none());
+}
+
+/// A shell in a terminal window, the X server's other client, and how that has its connection.
+fn on_a_display(trade: Trade, fd: u32, client: Trade) -> Option<u32> {
+    let mut host = host(&[
+        (10, 1, &[(0, slave(4)), (1, slave(4))]),
+        (20, 1, &[(4, master(4)), (5, unix(51))]),
+        (30, 1, &[(6, unix(52)), (7, unix(61))]),
+        (40, 1, &[(8, unix(62)), (fd, network(70))]),
+    ]);
+    host.peers.extend([(51, 52), (52, 51), (61, 62), (62, 61)].map(|(a, b)| (Inode(a), Inode(b))));
+    let trades = |relay: &Relay| match relay.process.key.pid.0 {
+        30 => trade,
+        40 => client,
+        _ => Trade::Other,
+    };
+    let reach = Reach::Everybody;
+    let question = Question { command: Pid(10), flow: Flow::In, through_starters: true, reach };
+    resolve(question, (0, Channel::Pty(24, 4)), None, &trades, &host).map(|way| way.relay.process.key.pid.0)
+}
+
+#[test]
+fn clients_of_one_service_do_not_hear_each_other() {
+    assert_eq!(on_a_display(Trade::Hub, 9, Trade::Other), None);
+    // What carries shells does so whatever it goes through.
+    assert_eq!(on_a_display(Trade::Hub, 1, Trade::Other), Some(40));
+    assert_eq!(on_a_display(Trade::Hub, 9, Trade::NetworkTool), Some(40));
+    // Somebody's own program is no service.
+    assert_eq!(on_a_display(Trade::Other, 9, Trade::Other), Some(40));
+}
+
+#[test]
+fn only_beside() {
+    let host = host(&[
+        (9, 1, &[(3, network(70)), (4, reads(5))]),
+        (10, 9, &[(5, network(71))]),
+        (11, 10, &[(1, writes(5))]),
+        (12, 10, &[(1, writes(6))]),
+        (13, 10, &[(0, reads(6)), (1, network(71)), (5, network(71))]),
+    ]);
+    let search = |command, channel| {
+        let reach = Reach::Beside;
+        let question = Question { command: Pid(command), flow: Flow::Out, through_starters: false, reach };
+        resolve(question, (1, pipe(channel)), None, &OTHER, &host)
+    };
+    assert!(search(11, 5).is_none());
+    let way = search(12, 6).unwrap();
+    assert_eq!((way.relay.process.key.pid, way.hops.last().unwrap().fds.clone()), (Pid(13), vec![1]));
+}
+
+#[test]
+fn who_hears_whom() {
+    let mut host = host(&[
+        (10, 1, &[(63, reads(7)), (60, writes(8))]),
+        (20, 10, &[(0, reads(8)), (1, writes(7)), (3, network(70))]),
+        (30, 10, &[(0, unix(41)), (1, unix(41))]),
+        (40, 10, &[(5, unix(42))]),
+    ]);
+    host.peers.extend([(Inode(41), Inode(42)), (Inode(42), Inode(41))]);
+    let does = |listener, from, but: &[Channel]| {
+        hears(&host.files[&Pid(listener)], &host.files[&Pid(from)], but, &host)
+    };
+    assert!(does(10, 20, &[]) && does(40, 30, &[]));
+    assert!(!does(20, 10, &[]) && !does(40, 20, &[]) && !does(10, 30, &[]));
+    // Where those in between print as well, it is no answer to anybody.
+    assert!(!does(10, 20, &[pipe(7)]));
 }

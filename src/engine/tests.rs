@@ -304,7 +304,7 @@ fn a_relayed_subject_is_its_entry_of_the_timeline() {
     let mut shell = script.look(11, 10, &["sh"], [NULL, NULL, NULL]);
     incident.join(&Arc::new(shell.clone()));
     shell.at.mono_ns += MS;
-    shell.relayed = Some(Box::new(Relayed { input: None, output: None, fds: [true; 3] }));
+    shell.relayed = Some(Box::new(Relayed { input: None, output: None, fds: [true; 3], hears: false }));
     assert!(incident.has(&shell));
     incident.raise(judgement(Row::RelayedShell, Severity::Critical), &Arc::new(shell));
     let record = incident.issue(script.now(), 0).unwrap();

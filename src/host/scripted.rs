@@ -56,7 +56,12 @@ impl Host for ScriptedHost {
     }
 
     fn relatives(&self, pid: Pid) -> Vec<Pid> {
-        self.files.get(&pid).map(|files| files.parent).into_iter().collect()
+        let parent = self.files.get(&pid).map(|files| files.parent);
+        let siblings =
+            self.files.values().filter(|files| Some(files.parent) == parent && files.key.pid != pid);
+        let mut found: Vec<Pid> = siblings.map(|files| files.key.pid).collect();
+        found.sort_unstable();
+        parent.into_iter().chain(found).collect()
     }
 
     fn holders(&self, channel: Channel) -> Vec<Pid> {

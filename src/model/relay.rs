@@ -166,6 +166,9 @@ pub struct Relayed {
     pub output: Option<Way>,
     /// Which of fds 0, 1, 2 lead to a network.
     pub fds: [bool; 3],
+    /// Whoever holds the socket is beside the command, and somebody above it hears from them, or holds that socket too: a
+    /// conversation, and no pipeline.
+    pub hears: bool,
 }
 
 impl Relayed {

@@ -70,6 +70,23 @@ fn two_sessions_and_no_parent() {
 /// The shell waits long before its relay connects, and others with the same descriptors were found to lead nowhere.
 #[test]
 fn a_relay_that_connects_late() {
+    connects_late(|| {
+        Daemon::shared().judged();
+    });
+}
+
+/// And longer than it is looked at for its exec's sake. It executes nothing until it is found.
+#[test]
+fn a_relay_that_connects_very_late() {
+    let began = std::time::Instant::now();
+    connects_late(|| {
+        crate::common::wait_for("the last look for the exec's sake", || {
+            (began.elapsed() > std::time::Duration::from_secs(9)).then_some(())
+        });
+    });
+}
+
+fn connects_late(wait: impl FnOnce()) {
     require!("bash", "nc.openbsd");
     Daemon::shared();
     let (attacker, directory) = (Listener::tcp(), tempfile::tempdir().unwrap());
@@ -83,7 +100,7 @@ fn a_relay_that_connects_late() {
     command.args(["-c", &line]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
     let mut victim = Victim::spawn(command);
     // Only when the shell has been looked at, and found to lead nowhere, is it connected.
-    Daemon::shared().judged();
+    wait();
     victim.say("go\n");
     let expected =
         Relayed { hops: &["sh pipe", "nc.openbsd pipe", "nc.openbsd socket"], ..Relayed::default() };

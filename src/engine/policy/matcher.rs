@@ -167,11 +167,7 @@ impl Matcher {
     }
 
     fn relay_fits(&self, relay: &Relay, trusted: Option<Inode>) -> bool {
-        trusted.is_some()
-            && relay.process.mnt_ns == trusted
-            && relay.root == b"/"
-            && relay.file.is_some_and(only_root_writes)
-            && any(&self.relay, &relay.process.exe)
+        is_installed(relay, trusted) && any(&self.relay, &relay.process.exe)
     }
 
     fn executable_fits(&self, candidate: &Candidate<'_>) -> bool {
@@ -229,6 +225,14 @@ impl Matcher {
 
 fn any(patterns: &[String], text: &[u8]) -> bool {
     patterns.iter().any(|pattern| matches(pattern.as_bytes(), text))
+}
+
+/// Whether its path means what it says: in this mount namespace, below its root, a file that only root can have put there.
+pub fn is_installed(relay: &Relay, trusted: Option<Inode>) -> bool {
+    trusted.is_some()
+        && relay.process.mnt_ns == trusted
+        && relay.root == b"/"
+        && relay.file.is_some_and(only_root_writes)
 }
 
 /// Owned by root, and writable by nobody else: neither group nor others (`S_IWGRP`, `S_IWOTH`).

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use crate::engine::policy::matcher::is_installed;
 use crate::engine::policy::matcher::{Fit, Matcher};
 use crate::model::contained::Contained;
 use crate::model::detection::Row;

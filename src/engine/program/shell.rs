@@ -62,6 +62,9 @@ enum Effect {
     Ends,
 }
 
+/// A longer path is not looked into.
+const STDIN_PATH_MAX: usize = 4096;
+
 /// Reads the arguments of a shell.
 pub fn reads_stdin(family: ShellFamily, argv: &[&[u8]]) -> bool {
     let mut command = false;
@@ -129,9 +132,26 @@ pub fn reads_stdin(family: ShellFamily, argv: &[&[u8]]) -> bool {
     stdin || operand.is_none_or(is_stdin_path)
 }
 
-/// A script that is stdin itself.
+/// A script that is stdin itself, however its path is written.
 pub(super) fn is_stdin_path(path: &[u8]) -> bool {
-    matches!(path, b"/dev/stdin" | b"/dev/fd/0" | b"/proc/self/fd/0" | b"/proc/thread-self/fd/0")
+    if path.first() != Some(&b'/') || path.len() > STDIN_PATH_MAX {
+        return false;
+    }
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|b| *b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    let own = |part: &[u8]| matches!(part, b"self" | b"thread-self") || part.iter().all(u8::is_ascii_digit);
+    match parts.as_slice() {
+        [b"dev", b"stdin"] | [b"dev", b"fd", b"0"] => true,
+        [b"proc", process, b"fd", b"0"] => own(process),
+        [b"proc", process, b"task", thread, b"fd", b"0"] => own(process) && own(thread),
+        _ => false,
+    }
 }
 
 fn short_effects(family: ShellFamily, letters: &[u8], plus: bool) -> impl Iterator<Item = Effect> {
@@ -262,6 +282,10 @@ mod tests {
             "bash --rcfile f",
             "bash --init-file f -i",
             "bash /dev/stdin",
+            "sh //dev/stdin",
+            "sh /dev/./fd/../fd/0",
+            "sh /proc/self/../thread-self/fd/0",
+            "sh /proc/1234/task/1235/fd/0",
             "sh /dev/fd/0",
             "bash --noprofile --norc",
             "zsh -f",
@@ -303,6 +327,11 @@ mod tests {
         for line in [
             "sh -c id",
             "sh -ic id",
+            "sh dev/stdin",
+            "sh /dev/stdin/x",
+            "sh /dev/fd/3",
+            "sh /proc/fd/0",
+            "sh /proc/self/task/fd/0",
             "bash -lc id",
             "bash script",
             "bash -- script",

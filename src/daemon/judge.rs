@@ -34,6 +34,9 @@ use crate::sys::{clock, pidfd};
 const PIPELINE_STEP: Duration = Duration::from_micros(500);
 const PIPELINE_STEPS: u32 = 10;
 
+/// Interpreters that run commands and talk with clients line by line.
+const AWKS: [&str; 5] = ["awk", "gawk", "mawk", "nawk", "original-awk"];
+
 /// What became of a suspect.
 #[derive(Debug)]
 pub enum Judged {
@@ -264,6 +267,7 @@ impl Judge {
         let program = self.catalog.get().identify(&process.exe, &process.comm, &process.args.list);
         match program.group {
             Some(Group::NetworkTool) => Trade::NetworkTool,
+            _ if program.shell.is_some() || AWKS.contains(&program.name.as_str()) => Trade::Runner,
             None if is_installed(relay, self.mount_namespace) => Trade::Hub,
             _ => Trade::Other,
         }

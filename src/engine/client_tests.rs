@@ -60,6 +60,7 @@ fn is_another(daemon: &str, client: &str, between: Backing, fd: u32) -> bool {
         socket: net,
         heard_ms: None,
         relay: Arc::new(relay),
+        session: None,
         first: Channel::Pipe(1, Inode(70)),
         closed: false,
     };

@@ -195,18 +195,6 @@ fn is_tool(way: &Way, catalog: &Catalog) -> bool {
     program.group == Some(Group::NetworkTool)
 }
 
-/// Who is at the far end of the command's own channel.
-fn via(way: &Way) -> Option<ProcessKey> {
-    way.hops.get(1).map(|hop| hop.process)
-}
-
-/// Whether that is another process of the relay's own program: sessions of several clients over one connection
-/// (`ssh` with ControlMaster).
-fn is_session(way: &Way) -> bool {
-    let relay = &way.relay.process;
-    way.hops.get(1).is_some_and(|hop| hop.process != relay.key && hop.comm == relay.comm)
-}
-
 /// How long before a command this relay must have heard from the network, in milliseconds.
 fn told_ms(way: &Way, catalog: &Catalog) -> u32 {
     let relay = &way.relay.process;
@@ -229,7 +217,7 @@ fn met<'a>(look: &Look, program: &Program, relayed: &'a Relayed, catalog: &Catal
     // A filter between two clients (`ssh a cat | sort | ssh b`) carries bytes from one to the other for whoever started
     // it; what executes commands answers where they came from.
     let one = input.zip(output).is_none_or(|(a, b)| {
-        a.relay.process.key == b.relay.process.key && !(is_session(a) && is_session(b) && via(a) != via(b))
+        a.relay.process.key == b.relay.process.key && a.session.zip(b.session).is_none_or(|(a, b)| a == b)
     });
     if let Some(way) = tool.filter(|_| both && one && program.is_watched()) {
         return Met::Row(Row::RelayedByTool, way);

@@ -50,7 +50,7 @@ pub struct Question {
 pub enum Reach {
     /// The command's ancestors.
     Above,
-    /// The nearest of their other children.
+    /// The nearest of their other children, or who is reached through one of the ancestors.
     Beside,
     /// Everybody.
     Everybody,
@@ -64,6 +64,9 @@ pub enum Trade {
     Hub,
     /// It carries bytes between the network and others, whoever they are.
     NetworkTool,
+    /// A shell or awk: a client that it has started serves whatever it was told to do. Programs have ssh and the like for
+    /// themselves (git, rsync, ansible).
+    Runner,
     /// Anything else.
     Other,
 }
@@ -110,7 +113,9 @@ pub fn resolve(
         );
         if question.reach == Reach::Beside {
             let line = line(command.parent, above, host);
-            near.retain(|pid| !line.contains(pid));
+            // Those above may pass on what they read, but whether they hold the socket was asked before.
+            let passes = |pid| host.files(pid).is_some_and(|files| files.networks().next().is_none());
+            near.retain(|pid| !line.contains(pid) || passes(*pid));
             near.truncate(BESIDE_MAX);
         }
         near
@@ -166,9 +171,9 @@ pub fn resolve(
         let now = search(false, &[]).or_else(|| search(true, &[]));
         now.or_else(|| (!above.is_empty() && ended()).then(|| search(false, above)).flatten())
     };
-    if let Some(Reached { hops, holder, socket, heard_ms }) = reached {
+    if let Some(Reached { hops, holder, socket, heard_ms, session }) = reached {
         let relay = relay(&holder, known.map(|known| known.lineage), host)?;
-        return Some(Way { hops, socket, heard_ms, relay, first: first.1, closed: false });
+        return Some(Way { hops, socket, heard_ms, relay, session, first: first.1, closed: false });
     }
     // It may have ended while it was asked for.
     let may_be_closed = question.flow == Flow::Out && question.reach != Reach::Beside;
@@ -213,7 +218,7 @@ fn closed(command: &Files, lineage: &Lineage, first: (u32, Channel), host: &impl
     let read = lineage.reads.filter(|_| parent);
     hops.extend(read.map(|fd| hop(&nearest, fd, backing(first.1, End::Slave))));
     hops.push(hop(&nearest, fd, Backing::Network(socket.clone())));
-    Some(Way { hops, socket, heard_ms, relay, first: first.1, closed: read.is_none() })
+    Some(Way { hops, socket, heard_ms, relay, session: None, first: first.1, closed: read.is_none() })
 }
 
 /// Whether one process reads from a pipe or a UNIX socket whose other end is another's stdout, and none of these: what
@@ -271,6 +276,7 @@ struct Reached {
     holder: Arc<Files>,
     socket: Arc<Socket>,
     heard_ms: Option<u32>,
+    session: Option<ProcessKey>,
 }
 
 struct Search<'a, H> {
@@ -308,7 +314,7 @@ impl<H: Host> Search<'_, H> {
     /// put on the queue.
     fn across(&mut self, step: &Step, queue: &mut VecDeque<Step>) -> Option<Reached> {
         let far = self.far_end(step)?;
-        let mut waiting = Vec::new();
+        let mut waiting: Vec<(Arc<Files>, Vec<Hop>)> = Vec::new();
         for (holder, fds, end) in self.holders(step, far) {
             let mut hops = step.hops.clone();
             hops.push(Hop {
@@ -327,7 +333,9 @@ impl<H: Host> Search<'_, H> {
                     fds: vec![fd],
                     backing: Backing::Network(socket.clone()),
                 });
-                return Some(Reached { hops, holder, socket, heard_ms });
+                let session = waiting.iter().find(|(other, _)| other.comm == holder.comm);
+                let session = session.map(|(other, _)| other.key);
+                return Some(Reached { hops, holder, socket, heard_ms, session });
             }
             waiting.push((holder, hops));
         }
@@ -422,7 +430,12 @@ impl<H: Host> Search<'_, H> {
         let end = end?;
         // What a command started is its own doing, and so is what somebody in between started.
         let started = |by| self.host.descends(pid, by);
-        let own = !self.question.through_starters && (started(self.question.command) || started(step.holder));
+        let between = || {
+            started(step.holder)
+                && !(self.question.reach == Reach::Beside
+                    && self.host.files(step.holder).is_some_and(|files| self.trade(&files) == Trade::Runner))
+        };
+        let own = !self.question.through_starters && (started(self.question.command) || between());
         (!own).then_some((files, fds, end))
     }
 

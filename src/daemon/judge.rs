@@ -9,11 +9,13 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::daemon::lookout::host_mount_namespace;
 use crate::engine::disguise::program_of;
+use crate::engine::ends::hears;
 use crate::engine::policy::{RuleSet, is_installed};
 use crate::engine::program::catalog::Group;
 use crate::engine::program::in_force::InForce;
 use crate::engine::relayed::discovery;
-use crate::engine::resolve::{self, Known, Question, Reach, Trade, resolve};
+use crate::engine::resolve::{self, Known, resolve};
+use crate::engine::search::{Question, Reach, Trade};
 use crate::host::Host;
 use crate::host::glance::Sight;
 use crate::host::lineage;
@@ -170,8 +172,7 @@ impl Judge {
         resolve::line(parent, &suspect.lineage.line, &self.host).into_iter().any(|pid| {
             let Some(files) = self.host.files(pid) else { return false };
             let has = |(_, socket, _): (u32, &Arc<Socket>, _)| socket.inode == way.socket.inode;
-            let talks =
-                (given && files.networks().any(has)) || resolve::hears(&files, &relay, &printed, &self.host);
+            let talks = (given && files.networks().any(has)) || hears(&files, &relay, &printed, &self.host);
             printed.extend(files.list.iter().filter_map(|file| match file.kind {
                 FileKind::Channel(channel, _) if file.fd < 3 => Some(channel),
                 _ => None,

@@ -13,15 +13,19 @@ pub mod disguise;
 #[cfg(test)]
 mod disguise_tests;
 mod due;
+pub mod ends;
 mod excuse;
 #[cfg(test)]
 mod excuse_tests;
 pub mod incident;
 mod lives;
+#[cfg(test)]
+mod machine;
 pub mod policy;
 pub mod program;
 pub mod relayed;
 pub mod resolve;
+pub mod search;
 pub mod settings;
 pub mod table;
 #[cfg(test)]

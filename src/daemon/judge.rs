@@ -148,7 +148,7 @@ impl Judge {
                 // Whoever took its output may be found no more.
                 self.stats.lose(Loss::SuspectVanished, 1);
             }
-            self.settled.settle(&suspect.sights, asked_ns);
+            self.found_nothing(&suspect, asked_ns);
             return if patient { Judged::LeadsNowhere(suspect) } else { Judged::Harmless };
         }
         let reach = if input.is_some() { Reach::Everybody } else { Reach::Above };
@@ -204,6 +204,13 @@ impl Judge {
         };
         self.stats.count(Count::Searches);
         if resolve(question, (fd, channel), None, &|relay| self.trade(relay), &self.host).is_none() {
+            self.found_nothing(suspect, asked_ns);
+        }
+    }
+
+    /// Remembers that these descriptors lead nowhere, unless whoever had them is gone: then nobody was asked.
+    fn found_nothing(&self, suspect: &Suspect, asked_ns: u64) {
+        if !pidfd::has_ended(&suspect.process) {
             self.settled.settle(&suspect.sights, asked_ns);
         }
     }

@@ -143,14 +143,17 @@ pub fn line(from: Pid, above: &[Arc<Files>], host: &impl Host) -> Vec<Pid> {
 /// popen does.
 fn closed(command: &Files, lineage: &Lineage, first: (u32, Channel), host: &impl Host) -> Option<Way> {
     let has = |file: &OpenFile| matches!(file.kind, FileKind::Channel(channel, _) if channel == first.1);
-    let maker = |key: ProcessKey| {
-        let files = host.files(key.pid).filter(|files| files.key == key)?;
-        (!files.list.iter().any(|file| file.fd < 3 && has(file))).then_some(files)
-    };
-    let nearest = match lineage.line.as_slice() {
-        [] => maker(host.files(command.parent)?.key)?,
-        line => line.iter().find_map(|noted| maker(noted.key))?,
-    };
+    let lives = |key: ProcessKey| host.files(key.pid).filter(|files| files.key == key);
+    let heir = |files: &Arc<Files>| files.list.iter().any(|file| file.fd < 3 && has(file));
+    let mut line = match lineage.line.as_slice() {
+        [] => vec![host.files(command.parent)?],
+        line => line.iter().filter_map(|noted| lives(noted.key)).collect(),
+    }
+    .into_iter();
+    let nearest = line.find(|files| {
+        // Who has it elsewhere too has not inherited it.
+        !heir(files) || files.list.iter().any(|file| file.fd >= 3 && has(file))
+    })?;
     if nearest.list.iter().any(has) {
         return None;
     }

@@ -3,7 +3,7 @@
 //! Owns: starting `tetherd run` on a spool of its own, reading that spool as a forwarder would (whole lines only), and
 //! ending it. On a failed wait it shows what the daemon said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::net::UnixStream;
@@ -126,7 +126,7 @@ impl Place {
             let whole = text.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
             for line in text[..whole].split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
                 match serde_json::from_slice(line) {
-                    Ok(value) => read.records.push(Finding(value)),
+                    Ok(value) => read.records.push(Finding(Arc::new(value))),
                     Err(error) => assert!(
                         self.torn.load(Ordering::Relaxed) && error.is_eof(),
                         "a spool line is no JSON ({error}): {}",
@@ -142,9 +142,11 @@ impl Place {
     /// The newest record of each finding (not of losses and the like), in the order in which they were first written.
     pub fn findings(&self) -> Vec<Finding> {
         let mut newest: Vec<Finding> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
         for record in self.records().into_iter().filter(|record| record.category() == CATEGORY) {
-            match newest.iter_mut().find(|earlier| earlier.id() == record.id()) {
-                Some(place) => *place = record,
+            let place = *places.entry(record.id().to_owned()).or_insert(newest.len());
+            match newest.get_mut(place) {
+                Some(earlier) => *earlier = record,
                 None => newest.push(record),
             }
         }

@@ -1,13 +1,15 @@
 //! One record of the spool, read without the program's own types: a changed name of a field has to be seen here.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 /// The category of what tetherd is for.
 pub const CATEGORY: &str = "Execution: Possible Remote Command Execution Detected";
 
-/// One record.
+/// One record. Those of a whole run are handed out each time that a test waits for one: cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Finding(pub Value);
+pub struct Finding(pub Arc<Value>);
 
 impl Finding {
     fn field(&self, name: &str) -> &Value {

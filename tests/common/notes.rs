@@ -102,7 +102,7 @@ fn first_record(place: &Place, found: &Finding) -> (Finding, String, u64) {
         let mut end = 0;
         for line in fs::read(file).unwrap().split_inclusive(|byte| *byte == b'\n') {
             end += line.len() as u64;
-            let record = Finding(serde_json::from_slice(line).unwrap());
+            let record = Finding(std::sync::Arc::new(serde_json::from_slice(line).unwrap()));
             if record.id() == found.id() {
                 return (record, file.file_name().unwrap().to_string_lossy().into_owned(), end);
             }

